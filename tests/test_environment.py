@@ -1,0 +1,68 @@
+"""environment.yml and constraints.txt are held in step with pyproject.toml, the one place where dependencies are declared."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA_NAMES = {"pytorch-cpu": "torch"}
+GROUPS = {"runtime": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
+
+
+def declared(requirements: list[str]) -> dict[str, SpecifierSet]:
+    """Bounds by canonical name of a list of pip requirements."""
+    parsed = map(Requirement, requirements)
+    return {canonicalize_name(requirement.name): requirement.specifier for requirement in parsed}
+
+
+def conda_dependencies() -> list[str | dict[str, list[str]]]:
+    return yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+
+
+def constraints() -> dict[str, Requirement]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(pin.name): pin for pin in pins}
+
+
+def test_conda_has_every_runtime_dependency_with_the_same_bounds() -> None:
+    found = {}
+    for line in conda_dependencies():
+        if isinstance(line, str) and line not in ("python=3.11", "pip"):
+            name, bounds = re.fullmatch(r"([A-Za-z0-9_.-]+?)([<>=!~].*)", line).groups()
+            found[canonicalize_name(CONDA_NAMES.get(name, name))] = SpecifierSet(bounds)
+    assert found == declared(PROJECT["dependencies"])
+
+
+def test_conda_pins_python_and_installs_the_package() -> None:
+    lines = conda_dependencies()
+    assert "python=3.11" in lines
+    assert {"pip": ["-e ."]} in lines
+    assert "3.11.0" in SpecifierSet(PROJECT["requires-python"])
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_constraints_satisfy_the_bounds(group: str) -> None:
+    pins = constraints()
+    for name, bounds in declared(GROUPS[group]).items():
+        assert name in pins, f"constraints.txt lacks {name}: run make lock"
+        (pin,) = pins[name].specifier
+        assert pin.version in bounds, f"constraints.txt has {pins[name]}, pyproject.toml wants {name}{bounds}"
+
+
+def test_constraints_are_exact_and_portable() -> None:
+    for pin in constraints().values():
+        assert pin.url is None
+        assert [specifier.operator for specifier in pin.specifier] == ["=="]
+        assert "+" not in str(pin.specifier), f"{pin} names a build that other platforms lack"
+
+
+def test_torch_is_pinned_exactly() -> None:
+    assert declared(PROJECT["dependencies"])["torch"] == SpecifierSet("==2.13.0")
