@@ -1,4 +1,4 @@
-"""environment.yml and constraints.txt are held in step with pyproject.toml, the one place where dependencies are declared."""
+"""environment.yml and constraints.txt are held in step with pyproject.toml, where dependencies are declared."""
 
 import re
 import tomllib

@@ -1,0 +1,131 @@
+"""The pages that `mecsim reproduce` leaves behind: HTML of each notebook, its figures and an index of them all."""
+
+import base64
+import html
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from string import Template
+
+import jupyter_server_mathjax
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+
+MATHJAX_URL = "../mathjax/MathJax.js?config=TeX-AMS-MML_HTMLorMML-full,local/fonts"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+ENTRY = Template("""\
+<article class="$state">
+  <header>
+    <h2><a href="html/$name.html">$title</a></h2>
+    <p class="facts"><strong>$result</strong> in $duration &middot; <a href="executed/$name.ipynb">notebook</a></p>
+  </header>
+  $error
+  <div class="figures">$figures</div>
+</article>""")
+
+
+@dataclass(frozen=True)
+class NotebookRun:
+    """One executed notebook: how long it took, its figures and, if it failed, the last line of the error."""
+
+    name: str
+    title: str
+    duration_s: float
+    error: str | None
+    figures: tuple[Path, ...]
+
+
+def title_of(notebook: NotebookNode, default: str) -> str:
+    """The first level-one heading."""
+    lines = (
+        line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()
+    )
+    return next((line[2:].strip() for line in lines if line.startswith("# ")), default)
+
+
+def strip_widgets(notebook: NotebookNode) -> None:
+    """Remove the widgets, which show nothing without a kernel, from the outputs and the metadata."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+
+
+def write_html(notebook: NotebookNode, title: str, path: Path) -> None:
+    """Render a notebook so that it reads without a network, its equations included."""
+    strip_widgets(notebook)
+    exporter = HTMLExporter(mathjax_url=MATHJAX_URL, require_js_url="")
+    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    write_atomically(path, page)
+
+
+def extract_figures(notebook: NotebookNode, folder: Path) -> tuple[Path, ...]:
+    """Write the PNG outputs to 01.png, 02.png, ... in the folder, in place of those of an earlier run."""
+    shutil.rmtree(folder, ignore_errors=True)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    images = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    paths = tuple(folder / f"{number:02d}.png" for number in range(1, len(images) + 1))
+    for path, image in zip(paths, images, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(image))
+    return paths
+
+
+def copy_mathjax(out: Path) -> None:
+    """Put MathJax beside the pages, which name it by a relative address, and have it use the fonts it comes with."""
+    source = Path(jupyter_server_mathjax.__file__).parent / "static"
+    shutil.copytree(source, out / "mathjax", dirs_exist_ok=True)
+    write_atomically(out / "mathjax/config/local/fonts.js", template("mathjax-fonts.js"))
+
+
+def write_index(out: Path, profile: str, runs: Sequence[NotebookRun], planned: int) -> None:
+    """Write index.html: each notebook with its result, its duration and its figures."""
+    failed = sum(run.error is not None for run in runs)
+    facts = {
+        "state": "failed" if failed else "ok",
+        "done": f"{len(runs) - failed} of {planned} notebooks ran through"
+        + (f", {failed} failed" if failed else ""),
+        "duration": format_duration(sum(run.duration_s for run in runs)),
+        "profile": profile,
+        "versions": ", ".join(f"{name} {version(name)}" for name in ("mecsim", "torch", "numpy")),
+        "entries": "\n".join(render_entry(run, out) for run in runs),
+    }
+    write_atomically(out / "index.html", Template(template("index.html")).substitute(facts))
+
+
+def template(name: str) -> str:
+    """The text of a file in mecsim/templates."""
+    return resources.files("mecsim").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def render_entry(run: NotebookRun, out: Path) -> str:
+    """One notebook's part of the index."""
+    title = html.escape(run.title)
+    figure = '<a href="{0}"><img src="{0}" alt="Figure {1} of {2}" loading="lazy"></a>'
+    links = [path.relative_to(out).as_posix() for path in run.figures]
+    return ENTRY.substitute(
+        name=run.name,
+        title=title,
+        state="failed" if run.error else "ok",
+        result="failed" if run.error else "ok",
+        duration=format_duration(run.duration_s),
+        error=f"<pre>{html.escape(run.error)}</pre>" if run.error else "",
+        figures="".join(figure.format(link, number, title) for number, link in enumerate(links, start=1)),
+    )
+
+
+def format_duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader finds the old one or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,94 @@
+"""Run the numbered notebooks in order through papermill: what `mecsim reproduce` does."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import nbformat
+import papermill
+from papermill.exceptions import PapermillExecutionError
+
+from mecsim.report import NotebookRun, copy_mathjax, extract_figures, title_of, write_html, write_index
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+NUMBERED = "[0-9][0-9]_*.ipynb"
+PAPER_EXPERIMENTS = ["fig3a", "fig3b"]
+QUIET_KERNEL = ["--log-level=ERROR"]  # or each kernel warns that it talks to us over the loopback unencrypted
+
+
+def reproduce(
+    profile: str = "quick",
+    out: Path = Path("build"),
+    pattern: str = NUMBERED,
+    parameters: Mapping[str, object] | None = None,
+    notebooks: Path = NOTEBOOKS,
+) -> list[NotebookRun]:
+    """Run the notebooks that match `pattern`; write them, their HTML and figures and an index page under `out`.
+
+    The profile "paper" first computes the paper-scale runs that are still missing. A notebook that fails says so
+    in its entry and does not stop the others; what it produced is kept. Raises ValueError, before anything runs,
+    for an unknown profile or parameter and where no notebook matches.
+    """
+    if profile not in ("quick", "paper"):
+        raise ValueError(f"profile is {profile!r}; it must be 'quick' or 'paper'.")
+    paths = sorted(notebooks.glob(pattern))
+    if not paths:
+        raise ValueError(f"no notebook matches {pattern!r} in {notebooks}.")
+    parameters = dict(parameters or {})
+    check_parameters(paths, parameters)
+    if profile == "paper":
+        compute_missing_runs()
+    out = out.resolve()
+    copy_mathjax(out)
+    runs: list[NotebookRun] = []
+    for number, path in enumerate(paths, start=1):
+        print(f"[{number}/{len(paths)}] {path.stem}", flush=True)
+        runs.append(run_notebook(path, out, parameters))
+        write_index(out, profile, runs, planned=len(paths))
+    return runs
+
+
+def check_parameters(paths: Sequence[Path], parameters: Mapping[str, object]) -> None:
+    """Refuse a parameter that one of the notebooks does not take; papermill alone would only warn."""
+    for path in paths if parameters else ():
+        known = papermill.inspect_notebook(path)
+        unknown = [name for name in parameters if name not in known]
+        if unknown:
+            names = ", ".join(map(repr, unknown))
+            raise ValueError(f"{path.name} has no parameter {names}; it takes {', '.join(known) or 'none'}.")
+
+
+def compute_missing_runs() -> None:
+    """Compute the paper-scale runs that are not stored yet."""
+    from mecsim.experiments.runner import (
+        run_experiments,
+    )  # needs torch, which the quick profile leaves to the kernels
+
+    run_experiments(PAPER_EXPERIMENTS, profile="paper")
+
+
+def run_notebook(path: Path, out: Path, parameters: Mapping[str, object]) -> NotebookRun:
+    """Execute one notebook in a kernel of its own and lay out what it produced, up to an error if there is one."""
+    executed = out / "executed" / path.name
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    executed.unlink(missing_ok=True)
+    error, start = None, time.perf_counter()
+    try:
+        papermill.execute_notebook(
+            path, executed, parameters, kernel_name="python3", cwd=path.parent, extra_arguments=QUIET_KERNEL
+        )
+    except PapermillExecutionError as failure:
+        error = last_line(f"{failure.ename}: {failure.evalue}")
+    except Exception as failure:  # a kernel that died, say: whatever it was, the next notebook has its turn
+        error = last_line(f"{type(failure).__name__}: {failure}")
+    duration_s = time.perf_counter() - start
+    notebook = nbformat.read(executed if executed.exists() else path, as_version=4)
+    title = title_of(notebook, default=path.stem)
+    write_html(notebook, title, out / "html" / f"{path.stem}.html")
+    figures = extract_figures(notebook, out / "figures" / path.stem)
+    return NotebookRun(path.stem, title, duration_s, error, figures)
+
+
+def last_line(message: str) -> str:
+    """The last line of an error's message, where Python puts what went wrong."""
+    return message.strip().splitlines()[-1]

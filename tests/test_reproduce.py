@@ -1,0 +1,93 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from mecsim.report import write_atomically
+from mecsim.reproduce import check_parameters, reproduce
+
+PLOT = "import matplotlib.pyplot as plt\n\nplt.plot([1, 2]);"
+
+
+def write_notebook(path: Path, title: str, *sources: str) -> None:
+    parameters = new_code_cell("slots = 3\ngamma = 0.99", metadata={"tags": ["parameters"]})
+    cells = [new_markdown_cell(f"# {title}"), parameters, *map(new_code_cell, sources)]
+    metadata = {
+        "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
+    }
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
+
+
+@pytest.fixture
+def notebooks(tmp_path: Path) -> Path:
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    write_notebook(
+        folder / "00_fails.ipynb", "One that <fails>", PLOT, "raise ValueError('gamma = 2: too large')"
+    )
+    write_notebook(folder / "01_works.ipynb", "One that works", PLOT, "print('slots:', slots)")
+    write_notebook(folder / "draft.ipynb", "Not numbered", "print('draft')")
+    return folder
+
+
+def test_a_failure_is_reported_and_does_not_stop_the_rest(notebooks: Path, tmp_path: Path) -> None:
+    out = tmp_path / "build"
+    fails, works = reproduce(out=out, notebooks=notebooks)
+    assert (fails.error, works.error) == ("ValueError: gamma = 2: too large", None)
+    assert (fails.title, works.title) == ("One that <fails>", "One that works")
+    for name in ("00_fails", "01_works"):
+        assert (out / "html" / f"{name}.html").exists()
+        assert (out / "executed" / f"{name}.ipynb").exists()
+        assert (out / "figures" / name / "01.png").read_bytes().startswith(b"\x89PNG")
+    index = (out / "index.html").read_text()
+    assert "1 of 2 notebooks ran through, 1 failed" in index
+    assert "One that &lt;fails&gt;" in index
+    assert "gamma = 2: too large" in index
+    assert "draft" not in index
+
+
+def test_a_second_run_replaces_the_first_and_takes_parameters(notebooks: Path, tmp_path: Path) -> None:
+    for slots in (5, 7):
+        (run,) = reproduce(out=tmp_path, pattern="01*", parameters={"slots": slots}, notebooks=notebooks)
+        assert run.error is None
+        assert f"slots: {slots}" in (tmp_path / "html/01_works.html").read_text()
+    assert [path.name for path in (tmp_path / "figures/01_works").iterdir()] == ["01.png"]
+    assert not list(tmp_path.glob("**/.*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"profile": "fast"}, "profile is 'fast'; it must be 'quick' or 'paper'"),
+        ({"pattern": "99*"}, "no notebook matches '99"),
+        ({"parameters": {"gama": 1}}, "00_fails.ipynb has no parameter 'gama'; it takes slots, gamma"),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_runs(
+    notebooks: Path, tmp_path: Path, arguments: dict[str, object], message: str
+) -> None:
+    out = tmp_path / "build"
+    with pytest.raises(ValueError, match=message):
+        reproduce(out=out, notebooks=notebooks, **arguments)
+    assert not out.exists()
+
+
+def test_known_parameters_are_accepted(notebooks: Path) -> None:
+    check_parameters(sorted(notebooks.glob("0*.ipynb")), {"slots": 1, "gamma": 0.5})
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    write_atomically(page, "whole")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(page, "half \ud800")
+    assert page.read_text() == "whole"
+
+
+def test_torch_is_left_to_the_kernels() -> None:
+    subprocess.run(
+        [sys.executable, "-c", "import sys, mecsim.reproduce; sys.exit('torch' in sys.modules)"], check=True
+    )
