@@ -1,0 +1,58 @@
+# `make help` lists the targets. GNU make 3.81, which macOS has, is enough.
+PYTHON  ?= python3.11
+PROFILE ?= quick
+ARGS    ?=
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK  := build/lock
+
+.DEFAULT_GOAL := help
+.PHONY: help test reproduce notebooks lint format lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+test: lint ## ruff, pytest and nbval (ARGS='-k physics' is passed on to pytest)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope \
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 tests $(wildcard notebooks) $(ARGS)
+
+reproduce: $(STAMP) ## run every notebook into build/; PROFILE=paper also computes missing paper-scale runs
+	$(BIN)/mecsim reproduce --profile $(PROFILE)
+
+notebooks: format ## execute the committed notebooks in place, the only way their outputs are made
+	OMP_NUM_THREADS=1 $(BIN)/python tools/execute.py $(ARGS)
+
+lint: $(STAMP) ## ruff, notebooks included
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP) ## let ruff format and fix what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## write constraints.txt anew: newest releases within the bounds of pyproject.toml
+	rm -rf $(LOCK)
+	$(PYTHON) -m venv $(LOCK)
+	$(LOCK)/bin/python -m pip install --quiet -e '.[dev,bench,course,cluster]'
+	$(LOCK)/bin/python -m pip check
+	grep '^#' constraints.txt > $(LOCK)/pins
+	{ $(LOCK)/bin/python -m pip freeze --exclude-editable | sed 's/+.*//'; \
+	  grep '; sys_platform' constraints.txt; } | LC_ALL=C sort -f -u >> $(LOCK)/pins
+	mv $(LOCK)/pins constraints.txt
+
+clean: ## remove build/ and the caches; .venv stays
+	rm -rf build .pytest_cache .ruff_cache .hypothesis
+	find mecsim tests tools notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+
+# The stamp is written last, so a set-up that was cut short starts over with an empty .venv:
+# pip cannot tell a half-written package from a whole one.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	  { echo 'mecsim needs Python 3.11: install it, or say where it is with make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@test -e $@ || $(PYTHON) -m venv --clear $(VENV)
+	@rm -f $@
+	@echo 'Installing the pinned dependencies into $(VENV): a few minutes, once.'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
