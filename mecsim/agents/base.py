@@ -1,0 +1,59 @@
+"""The interface of every agent, and the table of agents by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from importlib import import_module
+from typing import Any
+
+from mecsim.refinement import Refinement
+from mecsim.scenario import Scenario
+from mecsim.settings import SettingError
+from mecsim.state import Action, SystemState
+
+
+class Agent(ABC):
+    """Decides, at the start of each slot, what is offloaded where.
+
+    Args:
+        scenario: the system as the agent knows it.
+        seed: seed of its own randomness.
+        refinement: what the paper leaves open in Algorithm 1.
+    """
+
+    def __init__(self, scenario: Scenario, seed: int = 0, refinement: Refinement | None = None) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.refinement = refinement or Refinement()
+
+    @abstractmethod
+    def act(self, state: SystemState) -> Action:
+        """A valid action for the state, without exploration."""
+
+
+AGENTS = {
+    "INTO": "mecsim.agents.into:INTO",
+    "DDQN": "mecsim.agents.ddqn:DDQN",
+    "OLNPO": "mecsim.agents.olnpo:OLNPO",
+    "LPWPO": "mecsim.agents.lpwpo:LPWPO",
+    "all-on": "mecsim.agents.all_on:AllOn",
+    "untrained": "mecsim.agents.into:INTO",
+}
+"""Where each agent's class is; an agent is imported when it is first asked for, so that physics needs no torch."""
+
+
+def agent_class(name: str) -> type[Agent]:
+    """The class of an agent.
+
+    Raises:
+        SettingError: no agent has that name.
+    """
+    if name not in AGENTS:
+        raise SettingError(f"agent = {name!r} is not allowed: it should be one of {', '.join(AGENTS)}.")
+    module, _, attribute = AGENTS[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def make_agent(name: str, scenario: Scenario, seed: int = 0, **settings: Any) -> Agent:
+    """A new agent by its name; `settings` go to its class."""
+    return agent_class(name)(scenario, seed, **settings)

@@ -1,0 +1,124 @@
+"""DDQN: double deep Q-learning (section V-B), with one head per device (A15)."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Annotated
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mecsim.agents.learner import Hidden, Learner, LearnerSettings, Rate, Whole, torch_device
+from mecsim.agents.networks import descend, follow, freeze, make_optimiser, mlp, seed_networks, to_tensor
+from mecsim.agents.replay import Replay
+from mecsim.refinement import Refinement, refine_discrete
+from mecsim.scenario import Positive, Scenario
+from mecsim.state import Action, SystemState
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class DDQNSettings(LearnerSettings):
+    """Section V-B, and what it leaves open.
+
+    Attributes:
+        hidden: neurons in each hidden layer.
+        learning_rate: of Adam.
+        update_rate: of the target network.
+        first_epsilon, last_epsilon, epsilon_slots: a random choice is made with a probability that falls linearly from
+            the first to the last value over so many slots (A25).
+    """
+
+    hidden: Hidden = (1000, 600)
+    learning_rate: Positive = 1e-3
+    update_rate: Rate = 1e-3
+    first_epsilon: Probability = 1.0
+    last_epsilon: Probability = 0.05
+    epsilon_slots: Whole = 1000
+
+
+class DDQN(Learner):
+    """Double DQN over the joint action, whose value is the sum of one head per device.
+
+    The joint action set has (1 + N)^U members, 4^165 at the paper's size. With Q(s, a) = sum_j q_j(s, a_j) the best
+    joint action is the best choice of every head, and the double DQN target is exact for this Q (A15). A choice is to
+    discard the task (0) or to compute it on BS k (k = 1..N); Algorithm 1 makes it valid, as for INTO.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int = 0,
+        refinement: Refinement | None = None,
+        settings: DDQNSettings | None = None,
+    ) -> None:
+        super().__init__(scenario, seed, refinement)
+        self.settings = settings = settings or DDQNSettings()
+        self.device = torch_device(settings.device)
+        self._choices = 1 + scenario.n_bs
+        states, devices = self.encoder.state_size, scenario.n_devices
+        with torch.random.fork_rng():
+            seed_networks(seed)
+            self.q = mlp((states, *settings.hidden, devices * self._choices)).to(self.device)
+        self.target_q = deepcopy(self.q)
+        freeze((self.target_q,))
+        self.networks = {"q": self.q, "target_q": self.target_q}
+        self.optimisers = {"q": make_optimiser(self.q, settings.learning_rate)}
+        self.replay = Replay(settings.replay_size, states, devices, seed, self.device, torch.int64)
+        self._explored = 0
+
+    def act(self, state: SystemState) -> Action:
+        return refine_discrete(self.scenario, state, self._best(state) - 1, self.refinement)
+
+    def explore(self, state: SystemState) -> Action:
+        devices = self.scenario.n_devices
+        random = self.exploration.random(devices) < self.epsilon
+        chance = self.exploration.integers(self._choices, size=devices)
+        self._explored += 1
+        choice = np.where(random, chance, self._best(state))
+        return refine_discrete(self.scenario, state, choice - 1, self.refinement)
+
+    @property
+    def epsilon(self) -> float:
+        """The probability of a random choice now."""
+        settings = self.settings
+        done = min(self._explored / settings.epsilon_slots, 1.0)
+        return settings.first_epsilon + done * (settings.last_epsilon - settings.first_epsilon)
+
+    def remember(self, state: SystemState, action: Action, income: float, next_state: SystemState) -> None:
+        encode = self.encoder.encode
+        reward = income * self.encoder.reward_scale
+        self.replay.store(encode(state), action.placement + 1, reward, encode(next_state))
+
+    def learn(self) -> None:
+        settings = self.settings
+        if len(self.replay) < settings.batch_size:
+            return
+        batch = self.replay.sample(settings.batch_size)
+        with torch.no_grad():
+            best = self._heads(self.q, batch.next_state).argmax(dim=2)
+            target = batch.reward + settings.gamma * self._joint(self.target_q, batch.next_state, best)
+        loss = nn.functional.mse_loss(self._joint(self.q, batch.state, batch.action), target)
+        descend(loss, self.q, self.optimisers["q"])
+        follow(self.target_q, self.q, settings.update_rate)
+
+    def position(self) -> dict:
+        return {**super().position(), "explored": self._explored}
+
+    def restore(self, tensors: dict[str, Tensor], position: dict) -> None:
+        super().restore(tensors, position)
+        self._explored = position["explored"]
+
+    @torch.no_grad()
+    def _best(self, state: SystemState) -> np.ndarray:
+        vector = to_tensor(self.encoder.encode(state), self.device)
+        return self._heads(self.q, vector).argmax(dim=2).squeeze(0).cpu().numpy()
+
+    def _heads(self, network: nn.Module, states: Tensor) -> Tensor:
+        return network(states).view(len(states), -1, self._choices)
+
+    def _joint(self, network: nn.Module, states: Tensor, choices: Tensor) -> Tensor:
+        """Q(s, a) of a batch of joint actions, (batch,)."""
+        return self._heads(network, states).gather(2, choices.unsqueeze(2)).sum(dim=(1, 2))

@@ -1,0 +1,130 @@
+"""INTO: the paper's intelligent task offloading, DDPG with Algorithm 1 (Algorithm 2)."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from mecsim.agents.learner import Hidden, Learner, LearnerSettings, Rate, torch_device
+from mecsim.agents.networks import (
+    Critic,
+    descend,
+    follow,
+    freeze,
+    make_optimiser,
+    mlp,
+    seed_networks,
+    to_tensor,
+)
+from mecsim.agents.replay import Replay
+from mecsim.mdp import Vector
+from mecsim.refinement import Refinement, refine
+from mecsim.scenario import NonNegative, Positive, Scenario
+from mecsim.state import Action, SystemState
+
+
+class INTOSettings(LearnerSettings):
+    """Table II, and what it leaves open.
+
+    Attributes:
+        actor_hidden, critic_hidden: neurons in each hidden layer.
+        actor_learning_rate, critic_learning_rate: alpha_phi of (20) and alpha_Q of (19).
+        actor_update_rate, critic_update_rate: eps_2 of (22) and eps_1 of (21).
+        noise: standard deviation of the exploration noise eta (A12).
+        stored_action: does the replay memory keep the executed action or the proto-action (A11)?
+    """
+
+    actor_hidden: Hidden = (3000, 1000)
+    critic_hidden: Hidden = (1500, 600)
+    actor_learning_rate: Positive = 1e-4
+    critic_learning_rate: Positive = 1e-4
+    actor_update_rate: Rate = 1e-3
+    critic_update_rate: Rate = 1e-3
+    noise: NonNegative = 0.1
+    stored_action: Literal["executed", "proto"] = "executed"
+
+
+class INTO(Learner):
+    """Algorithm 2. Before its first update it is the control "untrained actor with Algorithm 1".
+
+    Args:
+        scenario: the system as the agent knows it.
+        seed: seed of the streams "networks", "exploration" and "batches".
+        refinement: what the paper leaves open in Algorithm 1.
+        settings: Table II.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int = 0,
+        refinement: Refinement | None = None,
+        settings: INTOSettings | None = None,
+    ) -> None:
+        super().__init__(scenario, seed, refinement)
+        self.settings = settings = settings or INTOSettings()
+        self.device = torch_device(settings.device)
+        states, actions = self.encoder.state_size, self.encoder.action_size
+        with torch.random.fork_rng():
+            seed_networks(seed)
+            self.actor = mlp((states, *settings.actor_hidden, actions), nn.Sigmoid()).to(self.device)
+            self.critic = Critic(states, actions, settings.critic_hidden).to(self.device)
+        self.target_actor, self.target_critic = deepcopy(self.actor), deepcopy(self.critic)
+        freeze((self.target_actor, self.target_critic))
+        self.networks = {
+            "actor": self.actor,
+            "critic": self.critic,
+            "target_actor": self.target_actor,
+            "target_critic": self.target_critic,
+        }
+        self.optimisers = {
+            "actor": make_optimiser(self.actor, settings.actor_learning_rate),
+            "critic": make_optimiser(self.critic, settings.critic_learning_rate),
+        }
+        self.replay = Replay(settings.replay_size, states, actions, seed, self.device)
+        self._proto = np.empty(0, np.float32)
+
+    def act(self, state: SystemState) -> Action:
+        return self._refine(state, self.proto_action(state))
+
+    def explore(self, state: SystemState) -> Action:
+        noise = self.exploration.standard_normal(self.encoder.action_size, dtype=np.float32)
+        self._proto = self.proto_action(state) + np.float32(self.settings.noise) * noise
+        return self._refine(state, self._proto)
+
+    @torch.no_grad()
+    def proto_action(self, state: SystemState) -> Vector:
+        """phi(s | theta_phi), the actor's output before noise and refinement, (action_size,)."""
+        return self.actor(to_tensor(self.encoder.encode(state), self.device)).squeeze(0).cpu().numpy()
+
+    def remember(self, state: SystemState, action: Action, income: float, next_state: SystemState) -> None:
+        encode = self.encoder.encode
+        executed = self.settings.stored_action == "executed"
+        stored = self.encoder.executed(action, state.cpu_hz) if executed else self._proto
+        self.replay.store(encode(state), stored, income * self.encoder.reward_scale, encode(next_state))
+
+    def learn(self) -> None:
+        settings = self.settings
+        if len(self.replay) < settings.batch_size:
+            return
+        batch = self.replay.sample(settings.batch_size)  # line 9
+
+        with torch.no_grad():  # line 10: rho = r + gamma Q'(s', phi'(s'))
+            next_value = self.target_critic(batch.next_state, self.target_actor(batch.next_state))
+            rho = batch.reward + settings.gamma * next_value
+
+        loss = nn.functional.mse_loss(self.critic(batch.state, batch.action), rho)  # line 11: (19)
+        descend(loss, self.critic, self.optimisers["critic"])
+
+        value = self.critic(batch.state, self.actor(batch.state)).mean()  # line 12: (20)
+        descend(-value, self.actor, self.optimisers["actor"])
+
+        follow(self.target_critic, self.critic, settings.critic_update_rate)  # line 13: (21)
+        follow(self.target_actor, self.actor, settings.actor_update_rate)  # and (22)
+
+    def _refine(self, state: SystemState, proto: Vector) -> Action:
+        return refine(self.scenario, state, self.encoder.proto(proto), self.refinement)

@@ -1,0 +1,108 @@
+"""What INTO and DDQN have in common: exploring, remembering, learning, and being saved."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mecsim.agents.base import Agent
+from mecsim.agents.networks import optimiser_tensors, restore_optimiser
+from mecsim.agents.replay import Replay
+from mecsim.mdp import Encoder
+from mecsim.refinement import Refinement
+from mecsim.scenario import Scenario
+from mecsim.settings import SettingError, Settings
+from mecsim.state import Action, SystemState
+from mecsim.streams import generator_state, restore_generator, stream
+
+Whole = Annotated[int, Field(ge=1)]
+Hidden = Annotated[tuple[Whole, ...], Field(min_length=1)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+
+
+class LearnerSettings(Settings):
+    """What every learner of section V shares, with Table II's values."""
+
+    gamma: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    batch_size: Whole = 64
+    replay_size: Whole = 3000
+    device: str = "cpu"
+
+
+class Learner(Agent):
+    """An agent that learns from every slot.
+
+    A subclass fills `networks` and `optimisers` by name, and `replay`.
+    """
+
+    settings: LearnerSettings
+    networks: dict[str, nn.Module]
+    optimisers: dict[str, torch.optim.Adam]
+    replay: Replay
+
+    def __init__(self, scenario: Scenario, seed: int, refinement: Refinement | None) -> None:
+        super().__init__(scenario, seed, refinement)
+        self.encoder = Encoder(scenario)
+        self.exploration = stream(seed, "exploration")
+
+    @abstractmethod
+    def explore(self, state: SystemState) -> Action:
+        """A valid action with exploration, lines 5 and 6 of Algorithm 2."""
+
+    @abstractmethod
+    def remember(self, state: SystemState, action: Action, income: float, next_state: SystemState) -> None:
+        """Stores the experience of a slot, line 8."""
+
+    @abstractmethod
+    def learn(self) -> None:
+        """One update from a mini-batch, lines 9 to 13."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything learnt, by name."""
+        named = {f"replay/{name}": value for name, value in self.replay.tensors().items()}
+        for name, network in self.networks.items():
+            named |= {f"network/{name}/{key}": value for key, value in network.state_dict().items()}
+        for name, optimiser in self.optimisers.items():
+            named |= {f"adam/{name}/{key}": value for key, value in optimiser_tensors(optimiser).items()}
+        return named
+
+    def position(self) -> dict[str, Any]:
+        """Where the streams and the replay memory stand, ready for JSON."""
+        return {"exploration": generator_state(self.exploration), "replay": self.replay.position()}
+
+    def restore(self, tensors: dict[str, Tensor], position: dict[str, Any]) -> None:
+        """Goes back to a checkpoint of a learner with the same scenario and settings."""
+        self.replay.restore(_under("replay", tensors), position["replay"])
+        restore_generator(self.exploration, position["exploration"])
+        for name, network in self.networks.items():
+            network.load_state_dict(_under(f"network/{name}", tensors))
+        for name, optimiser in self.optimisers.items():
+            restore_optimiser(optimiser, _under(f"adam/{name}", tensors))
+
+
+def torch_device(name: str) -> torch.device:
+    """A device by its name.
+
+    Raises:
+        SettingError: there is no such device here.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise SettingError(
+            f"device = {name!r} is not allowed: it should be a device of this machine, such as 'cpu'."
+        ) from None
+    return device
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        key.removeprefix(f"{prefix}/"): value
+        for key, value in tensors.items()
+        if key.startswith(f"{prefix}/")
+    }

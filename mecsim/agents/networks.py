@@ -1,0 +1,81 @@
+"""The fully connected networks of Table II, and the tensor operations that every learner shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mecsim.streams import stream
+
+
+def mlp(sizes: Sequence[int], output: nn.Module | None = None) -> nn.Sequential:
+    """Linear layers of the given sizes with ReLU between them, PyTorch's initialisation (A13)."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-1], *([output] if output else []))
+
+
+class Critic(nn.Module):
+    """Q(s, a): one number for a state and an action vector."""
+
+    def __init__(self, state_size: int, action_size: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.layers = mlp((state_size + action_size, *hidden, 1))
+
+    def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        return self.layers(torch.cat((state, action), dim=1)).squeeze(1)
+
+
+def seed_networks(seed: int) -> None:
+    """Seeds PyTorch's global generator from the stream "networks"; call inside `torch.random.fork_rng`."""
+    torch.manual_seed(int(stream(seed, "networks").integers(2**63)))
+
+
+def make_optimiser(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
+    """Adam (A13), one fused pass over all weights."""
+    return torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+
+
+def descend(loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """One step of gradient descent on the weights of one network; no other weight gets a gradient."""
+    weights = list(network.parameters())
+    for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+        weight.grad = gradient
+    optimiser.step()
+
+
+@torch.no_grad()
+def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
+    """Moves a target network, eqs. (21) and (22): theta' = rate theta + (1 - rate) theta'."""
+    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)
+
+
+def optimiser_tensors(optimiser: torch.optim.Adam) -> dict[str, Tensor]:
+    """The state of Adam as named tensors."""
+    states = optimiser.state_dict()["state"]
+    return {f"{index}.{name}": value for index, state in states.items() for name, value in state.items()}
+
+
+def restore_optimiser(optimiser: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
+    """Puts back what `optimiser_tensors` took out."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def to_tensor(vector: np.ndarray, device: torch.device) -> Tensor:
+    """A vector as a batch of one."""
+    return torch.from_numpy(vector).to(device).unsqueeze(0)
+
+
+def freeze(networks: Iterable[nn.Module]) -> None:
+    """Marks networks as targets: they follow, they are never trained."""
+    for network in networks:
+        network.requires_grad_(False)

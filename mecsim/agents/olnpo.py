@@ -1,0 +1,14 @@
+"""OLNPO: only local, no peer offloading (section V-B)."""
+
+from __future__ import annotations
+
+from mecsim.agents.base import Agent
+from mecsim.refinement import refine_discrete
+from mecsim.state import Action, SystemState
+
+
+class OLNPO(Agent):
+    """Every task is proposed to its own BS, which keeps those of the highest processing priority (A16)."""
+
+    def act(self, state: SystemState) -> Action:
+        return refine_discrete(self.scenario, state, self.scenario.cell, self.refinement)

@@ -1,0 +1,54 @@
+"""Intervals over seeds and the verdict that an interval gives."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
+CONFIDENCE = 0.95
+
+
+class Interval(NamedTuple):
+    """A mean over seeds with its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+
+def interval(values: ArrayLike) -> Interval:
+    """Mean and 95 % Student interval of independent values, one a seed.
+
+    Raises:
+        ValueError: fewer than two values, or one that is not finite.
+    """
+    array = np.asarray(values, float)
+    if array.ndim != 1 or array.size < 2 or not np.isfinite(array).all():
+        raise ValueError(
+            f"values = {array.tolist()} are not allowed: an interval needs two or more finite numbers."
+        )
+    mean = float(array.mean())
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, array.size - 1) * stats.sem(array))
+    return Interval(mean, mean - reach, mean + reach, array.size)
+
+
+def verdict(margin: Interval) -> Verdict:
+    """A claim holds where its margin is surely above 0, fails where it is surely not above 0."""
+    if margin.low > 0:
+        return "reproduced"
+    if margin.high <= 0:
+        return "not reproduced"
+    return "inconclusive"
+
+
+def trend(series: ArrayLike) -> np.ndarray:
+    """Fitted change over a sweep, as a share of its mean: least-squares slope times span, (..., points) -> (...)."""
+    array = np.asarray(series, float)
+    steps = np.arange(array.shape[-1]) - (array.shape[-1] - 1) / 2
+    slope = (array * steps).sum(axis=-1) / (steps**2).sum()
+    return slope * (array.shape[-1] - 1) / array.mean(axis=-1)

@@ -1,0 +1,135 @@
+"""The calibration: which interference factor, mean gain and slot length let the paper's own words C4-C10 be true.
+
+The rule does not look at INTO. With the control that offers all tasks, it counts which of C4-C10 hold in each cell of
+a map over (alpha, mean gain, tau). Among the cells where all hold, it takes the smallest tau, and then the cell whose
+narrowest margin is widest.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mecsim.agents import make_agent
+from mecsim.deployment import rollout
+from mecsim.evaluation import interval, verdict
+from mecsim.experiments.pool import run_tasks
+from mecsim.experiments.store import DATA, read_tables, write_table
+from mecsim.experiments.sweeps import AWARD, DENSITY, GAIN, HARVEST, Sweep
+from mecsim.experiments.trends import count_margins
+from mecsim.scenario import Scenario
+from mecsim.system import PhysicalSystem
+
+ALPHAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
+MEAN_GAINS = (0.1, 0.2, 0.5)
+TAUS_S = (3.0, 6.0, 12.0)
+SWEEPS: tuple[Sweep, ...] = (AWARD, DENSITY, GAIN, HARVEST)
+SLOTS = 500
+SEEDS = 5
+FOLDER = DATA / "calibration"
+
+
+class Cell(NamedTuple):
+    """One cell of the map."""
+
+    alpha: float
+    mean_gain: float
+    tau_s: float
+
+    @property
+    def changes(self) -> dict[str, float]:
+        """The cell as changes to a scenario."""
+        return {"interference": self.alpha, "mean_gain": self.mean_gain, "tau_s": self.tau_s}
+
+
+class Measurement(NamedTuple):
+    """What to measure, and where to keep it."""
+
+    cell: Cell
+    slots: int
+    seeds: int
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """The result file."""
+        alpha, gain, tau = self.cell
+        return self.folder / f"alpha{alpha:g}_gain{gain:g}_tau{tau:g}_{self.slots}x{self.seeds}.parquet"
+
+
+def calibrate(
+    slots: int = SLOTS, seeds: int = SEEDS, workers: int | None = None, folder: Path = FOLDER
+) -> pd.DataFrame:
+    """Measures every cell of the map that is not in `folder` yet, and returns the map (see `calibration_map`)."""
+    cells = [Cell(*values) for values in product(ALPHAS, MEAN_GAINS, TAUS_S)]
+    wanted = [Measurement(cell, slots, seeds, folder) for cell in cells]
+    run_tasks(measure, [one for one in wanted if not one.path.exists()], workers, "calibration")
+    return calibration_map(read_tables(folder))
+
+
+def measure(measurement: Measurement) -> None:
+    """Runs the control over every point of the four sweeps in one cell, and stores the means over the slots."""
+    rows, known = [], {}
+    for sweep in SWEEPS:
+        for value, seed in product(sweep.values, range(measurement.seeds)):
+            key = (sweep.symbol if value != 1.0 else "", value, seed)
+            if key not in known:
+                known[key] = _one_point(measurement, sweep, value, seed)
+            rows += [
+                {**measurement.cell._asdict(), "sweep": sweep.symbol, "value": value, "seed": seed, **mean}
+                for mean in known[key]
+            ]
+    meta = {"slots": measurement.slots, "seeds": measurement.seeds, **measurement.cell._asdict()}
+    write_table(measurement.path, pd.DataFrame(rows), meta)
+
+
+def _one_point(measurement: Measurement, sweep: Sweep, value: float, seed: int) -> list[dict[str, float]]:
+    scenario = Scenario(**measurement.cell.changes, **sweep.changes(value))
+    record = rollout(make_agent("all-on", scenario), PhysicalSystem(scenario, seed), measurement.slots)
+    devices = record.offloading.mean(axis=0)
+    income = float(record.income.mean())
+    return [{"bs": bs + 1, "offloading": float(mean), "income": income} for bs, mean in enumerate(devices)]
+
+
+def calibration_map(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell and claim: the margin of the claim over seeds and its verdict.
+
+    Columns: alpha, mean_gain, tau_s, claim, mean, low, high, seeds, verdict.
+    """
+    rows = []
+    for cell, part in table.groupby(["alpha", "mean_gain", "tau_s"]):
+        margins = pd.DataFrame([count_margins(_counts(of_seed)) for _, of_seed in part.groupby("seed")])
+        for claim in margins:
+            margin = interval(margins[claim])
+            rows.append(
+                {**Cell(*cell)._asdict(), "claim": claim, **margin._asdict(), "verdict": verdict(margin)}
+            )
+    return pd.DataFrame(rows)
+
+
+def _counts(of_seed: pd.DataFrame) -> dict[str, np.ndarray]:
+    return {
+        str(symbol): part.pivot_table(index="value", columns="bs", values="offloading").to_numpy()
+        for symbol, part in of_seed.groupby("sweep")
+    }
+
+
+def pick(calibration: pd.DataFrame) -> Cell:
+    """The cell that the rule picks from a calibration map.
+
+    Raises:
+        ValueError: C4-C10 hold together in no cell.
+    """
+    cells = calibration.groupby(["alpha", "mean_gain", "tau_s"]).agg(
+        holds=("verdict", lambda verdicts: bool((verdicts == "reproduced").all())), narrowest=("mean", "min")
+    )
+    good = cells[cells["holds"]].reset_index()
+    if good.empty:
+        raise ValueError("the calibration map has no cell where C4-C10 all hold.")
+    shortest = good[good["tau_s"] == good["tau_s"].min()]
+    best = shortest.loc[shortest["narrowest"].idxmax()]
+    return Cell(float(best["alpha"]), float(best["mean_gain"]), float(best["tau_s"]))

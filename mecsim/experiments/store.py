@@ -1,0 +1,68 @@
+"""Result files: tidy Parquet tables that carry their own settings, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "data"
+_META = b"mecsim"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that it is either whole or not there, also when the machine stops."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_table(path: Path, frame: pd.DataFrame, meta: dict[str, Any]) -> None:
+    """Writes a table with what made it (settings, seed, versions) in the file's own metadata."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _META: json.dumps(meta).encode()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """What made a table.
+
+    Raises:
+        ValueError: the file is no result file of mecsim.
+    """
+    try:
+        return json.loads(pq.read_schema(path).metadata[_META])
+    except (pa.ArrowInvalid, KeyError, TypeError, ValueError):
+        raise ValueError(f"{path.name} is not a result file of mecsim; delete it and run again.") from None
+
+
+def read_tables(folder: Path) -> pd.DataFrame:
+    """All tables of a folder as one.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise FileNotFoundError(
+            f"data/{folder.name} holds no results; `mecsim` computes them (see data/README.md)."
+        )
+    return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,89 @@
+"""The MDP of section III-B as vectors: what a network sees of the state and puts out as an action."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mecsim import physics
+from mecsim.physics import Array
+from mecsim.refinement import ProtoAction
+from mecsim.scenario import Scenario
+from mecsim.state import Action, SystemState
+
+Vector = NDArray[np.float32]
+
+
+class Encoder:
+    """Turns states and actions of one scenario into vectors, and back (scaling: A13).
+
+    The state vector holds z, v, delta, g, nu and Q of every device, C of every pair of BSs and F of every BS, each
+    scaled to [-1, 1]. The action vector holds x (n_devices), y (n_devices x n_bs) and f as a share of the BS's CPU
+    (n_devices x n_bs), each in [0, 1].
+
+    Attributes:
+        state_size: length of the state vector.
+        action_size: length of the action vector.
+        reward_scale: what an income is multiplied by to give the reward: 1 / the award of all tasks, on average.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        n, k = scenario.n_devices, scenario.n_bs
+        self.state_size = 6 * n + k * (k - 1) + k
+        self.action_size = n * (1 + 2 * k)
+        mean_award = float(np.mean(scenario.award)) * scenario.per_device("award_scale")
+        self.reward_scale = 1.0 / float(mean_award.sum())
+        self._ranges = {
+            "size_bits": self._range("size_bits", "size_scale"),
+            "density_cycles_per_bit": self._range("density_cycles_per_bit", "density_scale"),
+            "award": self._range("award", "award_scale"),
+            "deadline_s": (scenario.deadline_s[0] * min(scenario.deadline_scale), scenario.deadline_s[1]),
+        }
+        self._usual_rate = self._typical_rate()
+        self._usual_energy = np.mean(scenario.power_w) * np.mean(scenario.size_bits) / self._usual_rate
+        self._peers = ~np.eye(k, dtype=bool)
+
+    def encode(self, state: SystemState) -> Vector:
+        """The state vector, (state_size,)."""
+        parts = [_to_unit(getattr(state, name), *ends) for name, ends in self._ranges.items()]
+        parts += [
+            _saturate(state.rate_bps, self._usual_rate),
+            _saturate(state.energy_j, self._usual_energy),
+            _to_unit(state.link_bps[self._peers], 0.0, self.scenario.link_bps),
+            _to_unit(state.cpu_hz, 0.0, max(self.scenario.cpu_hz)),
+        ]
+        return np.concatenate(parts).astype(np.float32)
+
+    def proto(self, vector: Vector) -> ProtoAction:
+        """An actor's output as a proto-action."""
+        n, k = self.scenario.n_devices, self.scenario.n_bs
+        offload, peer, share = np.split(np.asarray(vector, float), (n, n * (1 + k)))
+        return ProtoAction(offload, peer.reshape(n, k), share.reshape(n, k))
+
+    def executed(self, action: Action, cpu_hz: Array) -> Vector:
+        """A valid action as an action vector; `cpu_hz` is F, which turns f into a share."""
+        k = self.scenario.n_bs
+        share = action.allocated_hz(k) / cpu_hz
+        return np.concatenate([action.offload, action.peer(k).ravel(), share.ravel()]).astype(np.float32)
+
+    def _range(self, name: str, scale: str) -> tuple[float, float]:
+        low, high = getattr(self.scenario, name)
+        scales = getattr(self.scenario, scale)
+        return low * min(scales), high * max(scales)
+
+    def _typical_rate(self) -> float:
+        """The interference-free rate at mean power and gain, in bit/s: the middle of nu's scale."""
+        scenario = self.scenario
+        received = np.mean(scenario.power_w) * scenario.mean_gain * np.mean(scenario.gain_scale)
+        bandwidth = float(np.mean(scenario.bandwidth_hz))
+        return float(physics.uplink_rate_bps(received, 0.0, bandwidth, scenario.noise_w_per_hz))
+
+
+def _to_unit(values: Array, low: float, high: float) -> Array:
+    return 2.0 * (values - low) / (high - low) - 1.0 if high > low else np.zeros_like(values)
+
+
+def _saturate(values: Array, middle: float) -> Array:
+    """Maps [0, inf) to [-1, 1) with `middle` at 0: for nu and Q, which have no upper end."""
+    return (values - middle) / (values + middle)

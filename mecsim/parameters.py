@@ -1,0 +1,80 @@
+"""The parameters that papermill may set in a notebook, checked before anything runs."""
+
+from __future__ import annotations
+
+import ast
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field
+
+from mecsim.scenario import PRESETS, Positive
+from mecsim.settings import SettingError, Settings
+
+Preset = Literal[tuple(PRESETS)]  # type: ignore[valid-type]
+Count = Annotated[int, Field(ge=1)]
+Hidden = Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
+class Parameters(Settings):
+    """Base of a notebook's parameters: every field is a variable of its cell tagged `parameters`."""
+
+    @classmethod
+    def of(cls, namespace: dict[str, Any]) -> Self:
+        """The parameters as a notebook's variables stand; call it with `globals()`.
+
+        Raises:
+            SettingError: papermill injected a name that is no parameter, or a value is not allowed.
+        """
+        for name in _injected(namespace.get("In", [])):
+            if name not in cls.model_fields:
+                known = ", ".join(cls.model_fields)
+                raise SettingError(f"{name!r} is no parameter of this notebook: they are {known}.")
+        return cls(**{name: namespace[name] for name in cls.model_fields})
+
+
+class WalkParameters(Parameters):
+    """Parameters of the notebooks that walk through the model.
+
+    Attributes:
+        preset: which scenario.
+        seed: seed of the world.
+        slots: slots simulated where a figure needs time.
+    """
+
+    preset: Preset
+    seed: Annotated[int, Field(ge=0)]
+    slots: Count
+
+
+class TrainingParameters(Parameters):
+    """Parameters of the notebooks that train.
+
+    Attributes:
+        preset: which scenario.
+        learning_rate: of actor and critic.
+        gamma: discount factor.
+        slots: slots trained.
+        seeds: how many seeds, counted from 0.
+        actor_hidden, critic_hidden: neurons in each hidden layer.
+    """
+
+    preset: Preset
+    learning_rate: Positive
+    gamma: Annotated[float, Field(ge=0, lt=1)]
+    slots: Count
+    seeds: Count
+    actor_hidden: Hidden
+    critic_hidden: Hidden
+
+
+def _injected(cells: list[str]) -> list[str]:
+    """Names assigned in the cells that papermill put into the notebook."""
+    trees = [ast.parse(cell) for cell in cells if cell.startswith("# Parameters\n")]
+    targets = [
+        target
+        for tree in trees
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+    ]
+    return [target.id for target in targets if isinstance(target, ast.Name)]

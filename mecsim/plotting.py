@@ -1,0 +1,69 @@
+"""One look for every figure: palette, order of the agents, and plots that take data and give back their axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from mecsim.evaluation import CONFIDENCE, interval
+from mecsim.physics import Array
+
+AGENT_COLOURS = {
+    "INTO": "#0072B2",
+    "LPWPO": "#009E73",
+    "OLNPO": "#E69F00",
+    "DDQN": "#CC79A7",
+    "all-on": "#56B4E9",
+    "untrained": "#7F7F7F",
+}
+"""Okabe and Ito's palette, safe for colour-blind readers; the order is the order of every legend."""
+
+BS_COLOURS = ("#0072B2", "#D55E00", "#009E73")
+SERIES_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+def use_style() -> None:
+    """Sets the look of all figures of a notebook."""
+    sns.set_theme(context="notebook", style="whitegrid", palette=SERIES_COLOURS)
+    plt.rcParams.update(
+        {
+            "figure.figsize": (7.0, 3.8),
+            "figure.dpi": 100,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "grid.color": "#E5E5E5",
+            "svg.hashsalt": "mecsim",
+        }
+    )
+
+
+def plot_curves(curves: Mapping[str, Array], ax: Axes | None = None, every: int = 10) -> Axes:
+    """Learning curves with their mean and 95 % interval over seeds, labelled at their end.
+
+    Args:
+        curves: by label, arrays of shape (seeds, slots).
+        ax: where to draw.
+        every: slots between two drawn points.
+    """
+    ax = ax or plt.gca()
+    for (label, runs), colour in zip(curves.items(), SERIES_COLOURS, strict=False):
+        slots = np.arange(every - 1, runs.shape[1], every)
+        if len(runs) > 1:
+            band = [interval(runs[:, slot]) for slot in slots]
+            ax.fill_between(
+                slots, [b.low for b in band], [b.high for b in band], color=colour, alpha=0.2, lw=0
+            )
+        mean = runs[:, slots].mean(axis=0)
+        ax.plot(slots, mean, color=colour, label=label)
+        ax.annotate(
+            label, (slots[-1], mean[-1]), xytext=(6, 0), textcoords="offset points", color=colour, va="center"
+        )
+    seeds = {len(runs) for runs in curves.values()}
+    shown = f"{min(seeds)} seeds, {CONFIDENCE:.0%} interval" if min(seeds) > 1 else "1 seed"
+    ax.set(xlabel=f"slot ({shown})", ylabel="average income per slot")
+    return ax

@@ -1,0 +1,176 @@
+"""Algorithm 1: the fast action refinement, from the actor's output to a valid action.
+
+Line 1 is `nearest_discrete`, line 2 `keep_affordable`, lines 3-8 `fit_capacity`; `refine` runs all of them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from mecsim import physics
+from mecsim.outcome import uplink
+from mecsim.physics import Array, Bools, Ints
+from mecsim.removal import Contest, removal_order
+from mecsim.scenario import Scenario
+from mecsim.settings import Settings
+from mecsim.state import Action, SystemState
+
+
+class Refinement(Settings):
+    """What the paper leaves open in Algorithm 1.
+
+    Attributes:
+        reading: are delays and priorities worked out again after each removal in line 5 (`reassess`), or once before
+            the first (`one-shot`)? (A8)
+        hopeless: in what order go tasks that cannot meet their deadline: worst slack first, or lowest index? (A9)
+        cpu: what a kept task is given: l of (18), l and a share of what is left in proportion to l, or what the actor
+            asked for, where a task that asked for less than l cannot meet its deadline (A10).
+    """
+
+    reading: Literal["reassess", "one-shot"] = "reassess"
+    hopeless: Literal["worst slack", "lowest index"] = "worst slack"
+    cpu: Literal["least", "pro rata", "actor"] = "least"
+
+
+class ProtoAction(NamedTuple):
+    """An action as an actor network puts it out, before it is valid.
+
+    Attributes:
+        offload: x, (n_devices,).
+        peer: y, (n_devices, n_bs).
+        cpu_share: f as a share of each BS's CPU, (n_devices, n_bs).
+    """
+
+    offload: Array
+    peer: Array
+    cpu_share: Array
+
+
+def nearest_discrete(offload: Array, peer: Array) -> Ints:
+    """The valid discrete action nearest to a proto-action, eq. (15) under C1-C3, in closed form.
+
+    For one task the distance to "discard" is |x|^2 + |y|^2, that to "offload to BS k" is smaller by
+    2 (x + y_k - 1): so the best BS is the one of the largest y, and the task is offloaded where x + max y > 1. A tie
+    goes to the discard, then to the lowest BS.
+
+    Args:
+        offload: x, (..., n_devices), any finite numbers.
+        peer: y, (..., n_devices, n_bs).
+
+    Returns:
+        The BS that computes each task, -1 where it is discarded, (..., n_devices).
+    """
+    best = np.argmax(peer, axis=-1)
+    score = offload + np.max(peer, axis=-1)
+    return np.where(score > 1.0, best, -1)
+
+
+def keep_affordable(scenario: Scenario, state: SystemState, placement: Ints) -> Ints:
+    """Discards every task whose device lacks the energy to send it, eqs. (16) and (17).
+
+    All devices are judged at once, under the interference of all that want to transmit (A22).
+    """
+    needed = uplink(scenario, state, placement >= 0).energy_j
+    return np.where(physics.affordable(needed, state.energy_j), placement, -1)
+
+
+def fit_capacity(
+    scenario: Scenario,
+    state: SystemState,
+    placement: Ints,
+    settings: Refinement | None = None,
+    cpu_share: Array | None = None,
+    shielded: Bools | None = None,
+) -> Action:
+    """Discards tasks of the lowest processing priority until every BS satisfies (10), lines 3-8.
+
+    Args:
+        scenario: parameters of the system.
+        state: what is known of the current slot.
+        placement: a discrete action that satisfies C1-C3 and (5).
+        settings: what the paper leaves open.
+        cpu_share: f as a share of each BS's CPU, (n_devices, n_bs); needed where `settings.cpu` is "actor".
+        shielded: tasks that a BS discards only after all its others, (n_devices,).
+
+    Returns:
+        A valid action; every task it keeps meets its deadline.
+    """
+    settings = settings or Refinement()
+    contest = Contest.of(scenario, state, placement, settings, cpu_share, shielded)
+    kept = placement.copy()
+    if settings.reading == "one-shot":
+        _fit_once(contest, kept)
+        return Action(kept, _share_cpu(contest, kept, contest.required(placement >= 0), settings))
+    for bs in range(scenario.n_bs):
+        _fit_one_bs(contest, kept, bs)
+    return Action(kept, _share_cpu(contest, kept, contest.required(kept >= 0), settings))
+
+
+def refine(
+    scenario: Scenario, state: SystemState, proto: ProtoAction, settings: Refinement | None = None
+) -> Action:
+    """Algorithm 1: the valid action that an actor's output stands for.
+
+    Raises:
+        ValueError: the proto-action holds a NaN.
+    """
+    for name, values in zip(proto._fields, proto, strict=True):
+        if np.isnan(values).any():
+            raise ValueError(f"proto-action {name} holds a NaN; it should hold numbers.")
+    return refine_discrete(
+        scenario, state, nearest_discrete(proto.offload, proto.peer), settings, proto.cpu_share
+    )
+
+
+def refine_discrete(
+    scenario: Scenario,
+    state: SystemState,
+    placement: Ints,
+    settings: Refinement | None = None,
+    cpu_share: Array | None = None,
+    shielded: Bools | None = None,
+) -> Action:
+    """Lines 2-8 of Algorithm 1, for an action that is discrete already; see `fit_capacity`."""
+    powered = keep_affordable(scenario, state, placement)
+    return fit_capacity(scenario, state, powered, settings, cpu_share, shielded)
+
+
+def _fit_one_bs(contest: Contest, kept: Ints, bs: int) -> None:
+    """Lines 4-8 for one BS: finds the order of removals, then how many of them (10) asks for."""
+    members = np.flatnonzero(kept == bs)
+    order = np.array(removal_order(contest, kept, members), dtype=np.intp)
+
+    def fits(count: int) -> bool:
+        trial = kept.copy()
+        trial[order[:count]] = -1
+        return contest.fits(trial, bs)
+
+    enough, step = len(order), 1
+    while step <= enough and fits(enough - step):
+        enough, step = enough - step, 2 * step
+    least = max(enough - step + 1, 0)
+    kept[order[: least + bisect_left(range(least, enough), True, key=fits)]] = -1
+
+
+def _fit_once(contest: Contest, kept: Ints) -> None:
+    """Lines 3-8 with every priority worked out before the first removal."""
+    keys, demand, tiers = contest.keys(kept >= 0), contest.demand_hz(kept >= 0), contest.tier
+    for bs in range(contest.n_bs):
+        members = np.flatnonzero(kept == bs)
+        best_first = members[np.lexsort((members, keys[members], tiers[members]))][::-1]
+        fits = (np.cumsum(demand[best_first]) <= contest.cpu_hz[bs]) & (keys[best_first] > 0)
+        kept[best_first[np.logical_not(np.logical_and.accumulate(fits))]] = -1
+
+
+def _share_cpu(contest: Contest, kept: Ints, required_hz: Array, settings: Refinement) -> Array:
+    """f of the tasks kept (A10), 0 for the others, in Hz."""
+    cpu = np.where(kept >= 0, np.minimum(required_hz, contest.asked_hz), 0.0)
+    if settings.cpu == "actor":
+        return np.where(kept >= 0, contest.asked_hz, 0.0)
+    if settings.cpu == "pro rata":
+        used = physics.cpu_used_hz(kept, cpu, contest.n_bs)
+        return cpu * np.divide(contest.cpu_hz, used, out=np.ones_like(used), where=used > 0)[kept]
+    return cpu

@@ -1,0 +1,43 @@
+"""Validated, frozen settings that refuse a bad value in one sentence."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+
+class SettingError(ValueError):
+    """A setting that is not allowed: the message names the field, the value and what is allowed."""
+
+
+class Settings(BaseModel):
+    """Base of every settings record: frozen, no unknown fields, one-sentence errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingError(_sentence(type(self), error.errors()[0])) from None
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, validated like a new record."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**fields, **changes})
+
+
+def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
+    path = [str(part) for part in detail["loc"] if not str(part).startswith("function-")]
+    field = path[0] if path else ""
+    if detail["type"] == "extra_forbidden":
+        near = get_close_matches(field, model.model_fields, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the fields are {', '.join(model.model_fields)}."
+        return f"{model.__name__} has no field {field!r}: {hint}"
+    reason = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if not field:
+        return f"{model.__name__}: {reason}."
+    return f"{model.__name__}.{field} = {detail['input']!r} is not allowed: it should be {reason}."

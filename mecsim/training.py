@@ -1,0 +1,57 @@
+"""Algorithm 2's loop: an agent learns in a twin, slot by slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from mecsim.agents.learner import Learner
+from mecsim.physics import Array
+from mecsim.twin import DigitalTwin
+
+RECENT = 100
+"""Slots that the running income averages."""
+
+
+def train(
+    learner: Learner,
+    twin: DigitalTwin,
+    slots: int,
+    incomes: list[float] | None = None,
+    progress: bool = True,
+    after_slot: Callable[[list[float]], None] | None = None,
+) -> Array:
+    """Trains until `slots` slots are done and returns the income of each, (slots,).
+
+    Args:
+        learner: INTO or DDQN.
+        twin: where it trains.
+        slots: slots in all.
+        incomes: the slots done before, when a training is resumed.
+        progress: show a bar with the running income.
+        after_slot: called with the incomes so far after each slot, to save a checkpoint.
+    """
+    incomes = [] if incomes is None else incomes
+    with tqdm(total=slots, initial=len(incomes), disable=not progress, unit="slot") as bar:
+        for _ in range(len(incomes), slots):  # line 4 of Algorithm 2
+            state = twin.state
+            action = learner.explore(state)  # lines 5 and 6
+            result = twin.step(action)  # line 7
+            learner.remember(state, action, result.income, twin.state)  # line 8
+            learner.learn()  # lines 9 to 13
+            incomes.append(result.income)
+            bar.update()
+            bar.set_postfix(income=f"{np.mean(incomes[-RECENT:]):.1f}", refresh=False)
+            if after_slot is not None:
+                after_slot(incomes)
+    return np.array(incomes)
+
+
+def trailing_mean(incomes: Array, window: int = RECENT) -> Array:
+    """The average income curve of Fig. 3: the mean over the last `window` slots, fewer at the start (A18)."""
+    sums = np.cumsum(np.concatenate([np.zeros((*incomes.shape[:-1], 1)), incomes], axis=-1), axis=-1)
+    ends = np.arange(1, incomes.shape[-1] + 1)
+    starts = np.maximum(ends - window, 0)
+    return (sums[..., ends] - sums[..., starts]) / (ends - starts)

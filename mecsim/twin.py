@@ -1,0 +1,166 @@
+"""DigitalTwin: a virtual replica of the system that learns from reports, simulates ahead and answers "what if"."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from mecsim.outcome import outcome
+from mecsim.physics import Array
+from mecsim.scenario import NonNegative, Positive, Scenario
+from mecsim.settings import Settings
+from mecsim.sources import Draw
+from mecsim.state import Action, Outcome, SystemState
+from mecsim.streams import generator_state, restore_generator, stream
+from mecsim.system import PhysicalSystem, with_rate
+
+
+class Deviation(Settings):
+    """How a twin differs from its plant; the defaults are a perfect twin.
+
+    Attributes:
+        gain_bias, harvest_bias: factor on every estimate of h, and of e.
+        gain_noise, harvest_noise: standard deviation of the log of a mean-one lognormal estimation error.
+        update_every: slots between two updates of h, e and Q; in between h and e are held and Q follows (6).
+        outdated: fields of the scenario in which the twin still believes, with their old values.
+    """
+
+    gain_bias: Positive = 1.0
+    gain_noise: NonNegative = 0.0
+    harvest_bias: Positive = 1.0
+    harvest_noise: NonNegative = 0.0
+    update_every: Annotated[int, Field(ge=1)] = 1
+    outdated: dict[str, Any] = Field(default_factory=dict)
+
+
+class Task(NamedTuple):
+    """O_ij(t) of section III-A: the task that a device asks to offload."""
+
+    size_bits: float
+    density_cycles_per_bit: float
+    deadline_s: float
+    award: float
+
+
+class DeviceModel(NamedTuple):
+    """The digital model of an IoT device, eq. (1)."""
+
+    power_w: float
+    energy_j: float
+    harvest_j: float
+    task: Task
+
+
+class BSModel(NamedTuple):
+    """The digital model of a BS, section III-A: its devices' tasks, its links and its CPU."""
+
+    tasks: list[Task]
+    link_bps: Array
+    cpu_hz: float
+
+
+class DigitalTwin:
+    """The twin of a collaborative MEC system, section III-A.
+
+    It is built offline from a description of the plant. `step` simulates ahead in the virtual space: this is where
+    INTO trains. `update` takes in what the plant reports, online. `what_if` predicts an action and changes nothing.
+
+    Args:
+        description: the scenario of the plant.
+        seed: seed of the virtual space's streams; with the plant's seed and no deviation the twin equals the plant
+            bit for bit.
+        deviation: how the twin differs from the plant.
+    """
+
+    def __init__(self, description: Scenario, seed: int = 0, deviation: Deviation | None = None) -> None:
+        self.deviation = deviation or Deviation()
+        self.scenario = description.replace(**self.deviation.outdated)
+        self._estimation = stream(seed, "estimation")
+        self._virtual = PhysicalSystem(self.scenario, seed, self._perceive)
+        self._held = self._virtual.state
+
+    @property
+    def state(self) -> SystemState:
+        """The twin's estimate of the system at the start of the current slot."""
+        return self._virtual.state
+
+    def device(self, index: int) -> DeviceModel:
+        """The digital model of one device."""
+        state = self.state
+        return DeviceModel(
+            state.power_w[index], state.energy_j[index], state.harvest_j[index], self._task(index)
+        )
+
+    def bs(self, index: int) -> BSModel:
+        """The digital model of one BS."""
+        served = np.flatnonzero(self.scenario.cell == index)
+        return BSModel(
+            [self._task(j) for j in served], self.state.link_bps[index], float(self.state.cpu_hz[index])
+        )
+
+    def channel_gain(self) -> Array:
+        """The digital model of the radio environment: the estimated gain h of each device, (n_devices,)."""
+        return self.state.gain
+
+    def what_if(self, action: Action) -> Outcome:
+        """The predicted outcome of an action in the current slot; changes nothing."""
+        return outcome(self.scenario, self.state, action)
+
+    def step(self, action: Action) -> Outcome:
+        """Simulates the current slot under an action and moves on to a predicted next slot."""
+        return self._virtual.step(action)
+
+    def update(self, report: SystemState) -> None:
+        """Takes in the plant's report at the start of a slot.
+
+        Task requests, links and CPU are always taken over. Gains, harvests and queues are measured every
+        `update_every` slots, with the twin's estimation error.
+        """
+        known = report
+        if report.slot % self.deviation.update_every:
+            held = self._held
+            known = replace(report, gain=held.gain, harvest_j=held.harvest_j, energy_j=self.state.energy_j)
+        else:
+            gain, harvest = self._estimate(report.gain, report.harvest_j)
+            known = self._held = replace(report, gain=gain, harvest_j=harvest)
+        last_rate = report.rate_bps if self.scenario.state_rate == "last-slot" else None
+        self._virtual.state = with_rate(self.scenario, known, last_rate)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that the virtual space's future depends on, ready for JSON."""
+        return {"virtual": self._virtual.snapshot(), "estimation": generator_state(self._estimation)}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Goes back to a snapshot of a twin with the same description, seed and deviation."""
+        self._virtual.restore(snapshot["virtual"])
+        restore_generator(self._estimation, snapshot["estimation"])
+        self._held = self._virtual.state
+
+    def _task(self, index: int) -> Task:
+        state = self.state
+        return Task(
+            state.size_bits[index],
+            state.density_cycles_per_bit[index],
+            state.deadline_s[index],
+            state.award[index],
+        )
+
+    def _perceive(self, draw: Draw) -> Draw:
+        gain, harvest = self._estimate(draw.gain, draw.harvest_j)
+        return draw._replace(gain=gain, harvest_j=harvest)
+
+    def _estimate(self, gain: Array, harvest_j: Array) -> tuple[Array, Array]:
+        deviation = self.deviation
+        return (
+            gain * (deviation.gain_bias * self._error(deviation.gain_noise)),
+            harvest_j * (deviation.harvest_bias * self._error(deviation.harvest_noise)),
+        )
+
+    def _error(self, noise: float) -> Array | float:
+        if noise == 0.0:
+            return 1.0
+        normal = self._estimation.standard_normal(self.scenario.n_devices)
+        return np.exp(noise * normal - noise**2 / 2)
