@@ -1,0 +1,111 @@
+"""What a reader may rely on in every committed notebook; `make notebooks` sees to most of it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+MAX_BYTES = 500_000
+MAX_CELLS = 40
+MAX_LINES = 20
+USUAL_LINES = 15
+LONG_CELLS = 2  # a notebook may have this many cells of more than the usual length
+SECTIONS = ("Summary", "Where we differ from the paper", "Exercises")
+LOCAL = re.compile(r"(?<![\w.])(/work|/home|/root|/tmp|/Users|/var/folders)/|site-packages|[A-Z]:\\\\")
+ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
+
+if not NOTEBOOKS:
+    pytest.skip("notebooks/ holds no notebook yet", allow_module_level=True)
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def notebook(path: Path) -> NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    for cell in code_cells(notebook):
+        yield from cell.outputs
+
+
+def output_texts(notebook: NotebookNode) -> Iterator[str]:
+    for output in outputs(notebook):
+        yield output.get("text", "")
+        yield from (value for mime, value in output.get("data", {}).items() if mime.startswith("text/"))
+
+
+def markdown(notebook: NotebookNode) -> str:
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def lines(cell: NotebookNode) -> int:
+    return len(cell.source.splitlines())
+
+
+def test_format_and_size(path: Path, notebook: NotebookNode) -> None:
+    nbformat.validate(notebook)
+    assert path.stat().st_size < MAX_BYTES
+    assert len(notebook.cells) <= MAX_CELLS
+
+
+def test_metadata_is_what_make_notebooks_writes(notebook: NotebookNode) -> None:
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert "version" not in notebook.metadata.language_info
+    assert all(set(cell.metadata) <= {"tags", "jupyter"} for cell in notebook.cells)
+
+
+def test_committed_as_run_in_order(notebook: NotebookNode) -> None:
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1)), "run make notebooks"
+
+
+def test_outputs_hold_no_error_warning_or_widget(notebook: NotebookNode) -> None:
+    assert [output.ename for output in outputs(notebook) if output.output_type == "error"] == []
+    assert [output.text for output in outputs(notebook) if output.get("name") == "stderr"] == []
+    assert not [output for output in outputs(notebook) if "widget-view" in str(list(output.get("data", {})))]
+
+
+def test_nothing_of_this_machine(notebook: NotebookNode) -> None:
+    texts = [cell.source for cell in notebook.cells] + list(output_texts(notebook))
+    assert [text for text in texts if LOCAL.search(text)] == []
+    assert [text for text in output_texts(notebook) if ADDRESS.search(text)] == []
+
+
+def test_one_parameters_cell_in_a_numbered_notebook(path: Path, notebook: NotebookNode) -> None:
+    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1 or not path.stem[0].isdigit()
+    assert all(cell.cell_type == "code" for cell in tagged)
+
+
+def test_cells_are_short(notebook: NotebookNode) -> None:
+    assert [cell.source for cell in code_cells(notebook) if lines(cell) > MAX_LINES] == []
+    assert sum(lines(cell) > USUAL_LINES for cell in code_cells(notebook)) <= LONG_CELLS
+
+
+def test_opens_with_a_title_and_ends_with_the_usual_sections(path: Path, notebook: NotebookNode) -> None:
+    first = notebook.cells[0]
+    assert first.cell_type == "markdown"
+    assert first.source.startswith("# ")
+    headings = re.findall(r"^#{2,} +(.*?) *$", markdown(notebook), flags=re.MULTILINE)
+    expected = [section for section in SECTIONS if section != SECTIONS[1] or path.stem != "00_start_here"]
+    assert [heading for heading in headings if heading in expected] == expected
+
+
+def test_images_have_alternative_text(notebook: NotebookNode) -> None:
+    text = markdown(notebook)
+    assert re.findall(r"!\[\s*\]\([^)]*\)", text) == []
+    assert [tag for tag in re.findall(r"<img\b[^>]*>", text) if not re.search(r"alt=\"[^\"]+\"", tag)] == []

@@ -1,0 +1,72 @@
+"""Execute the committed notebooks in place: what `make notebooks` does, and the only way their outputs are made.
+
+Whatever differs between two equal runs (timings, widgets, the kernel's version) is left out, so that git shows only
+real changes. A notebook that fails stays as it was.
+"""
+
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
+
+from mecsim.report import strip_widgets, write_atomically
+from mecsim.reproduce import NOTEBOOKS, QUIET_KERNEL
+
+METADATA = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "pygments_lexer": "ipython3",
+    },
+}
+KEPT_CELL_METADATA = {"tags", "jupyter"}
+
+
+def execute(path: Path) -> None:
+    """Run one notebook from a clean kernel and write it back with its outputs."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        extra_arguments=QUIET_KERNEL,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.execute()
+    normalise(notebook)
+    write_atomically(path, nbformat.writes(notebook) + "\n")
+
+
+def normalise(notebook: NotebookNode) -> None:
+    """Keep of a notebook what its author wrote and what its code printed and drew."""
+    strip_widgets(notebook)
+    notebook.metadata = nbformat.from_dict(METADATA)
+    for number, cell in enumerate(notebook.cells):
+        cell.metadata = nbformat.from_dict(
+            {k: v for k, v in cell.metadata.items() if k in KEPT_CELL_METADATA}
+        )
+        cell.setdefault("id", f"cell-{number:02d}")
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+
+
+def main(names: list[str]) -> int:
+    """Execute the named notebooks, or all of them; 1 if one failed."""
+    failed = 0
+    for path in map(Path, names or sorted(NOTEBOOKS.glob("*.ipynb"))):
+        print(path.name, flush=True)
+        try:
+            execute(path.resolve())
+        except (CellExecutionError, DeadKernelError) as error:
+            print(f"{path.name} failed and stays as it was:\n{error}", file=sys.stderr)
+            failed += 1
+    return min(failed, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
