@@ -46,6 +46,20 @@ def verdict(margin: Interval) -> Verdict:
     return "inconclusive"
 
 
+def weakest(parts: ArrayLike) -> Interval:
+    """The interval that decides a claim of several parts, all of which must hold.
+
+    Args:
+        parts: the margin of every part for every seed, (seeds, parts).
+
+    Returns:
+        The interval of the part with the worst verdict, and among those of the smallest mean.
+    """
+    order: list[Verdict] = ["not reproduced", "inconclusive", "reproduced"]
+    intervals = [interval(part) for part in np.asarray(parts, float).T]
+    return min(intervals, key=lambda part: (order.index(verdict(part)), part.mean))
+
+
 def trend(series: ArrayLike) -> np.ndarray:
     """Fitted change over a sweep, as a share of its mean: least-squares slope times span, (..., points) -> (...)."""
     array = np.asarray(series, float)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from mecsim.agents import make_agent
 from mecsim.deployment import rollout
-from mecsim.evaluation import interval, verdict
+from mecsim.evaluation import verdict, weakest
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.store import DATA, read_tables, write_table
 from mecsim.experiments.sweeps import AWARD, DENSITY, GAIN, HARVEST, Sweep
@@ -102,9 +102,9 @@ def calibration_map(table: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for cell, part in table.groupby(["alpha", "mean_gain", "tau_s"]):
-        margins = pd.DataFrame([count_margins(_counts(of_seed)) for _, of_seed in part.groupby("seed")])
-        for claim in margins:
-            margin = interval(margins[claim])
+        by_seed = [count_margins(_counts(of_seed)) for _, of_seed in part.groupby("seed")]
+        for claim in by_seed[0]:
+            margin = weakest([margins[claim] for margins in by_seed])
             rows.append(
                 {**Cell(*cell)._asdict(), "claim": claim, **margin._asdict(), "verdict": verdict(margin)}
             )

@@ -17,8 +17,11 @@ FLAT = 0.05
 """C8 and C10: a total counts as flat where the last step of the sweep moves it by less than this share."""
 
 
-def count_margins(counts: Mapping[str, Array]) -> dict[str, float]:
-    """The margins of C4-C10 from the counts of one seed, by the symbol of the sweep (xi, zeta, sigma, rho)."""
+def count_margins(counts: Mapping[str, Array]) -> dict[str, list[float]]:
+    """The margins of the parts of C4-C10 from the counts of one seed, by the sweep's symbol (xi, zeta, sigma, rho).
+
+    A claim holds where all its parts do (see `mecsim.evaluation.weakest`).
+    """
     return {
         "C4": _first_rises_others_fall(counts["xi"]),
         "C5": _ordered(counts["xi"]),
@@ -30,18 +33,19 @@ def count_margins(counts: Mapping[str, Array]) -> dict[str, float]:
     }
 
 
-def _first_rises_others_fall(counts: Array) -> float:
-    return float(min(trend(counts[:, 0]), *(-trend(counts[:, bs]) for bs in range(1, counts.shape[1]))))
+def _first_rises_others_fall(counts: Array) -> list[float]:
+    first, *others = trend(counts.T).tolist()
+    return [first, *(-other for other in others)]
 
 
-def _ordered(counts: Array) -> float:
-    return float(np.diff(counts, axis=1).min() / counts.mean())
+def _ordered(counts: Array) -> list[float]:
+    return (np.diff(counts, axis=1) / counts.mean()).ravel().tolist()
 
 
-def _all_rise(counts: Array) -> float:
-    return float(min(trend(counts[:, bs]) for bs in range(counts.shape[1])))
+def _all_rise(counts: Array) -> list[float]:
+    return trend(counts.T).tolist()
 
 
-def _flattens(counts: Array) -> float:
+def _flattens(counts: Array) -> list[float]:
     total = counts.sum(axis=1)
-    return float(FLAT - abs(total[-1] / total[-2] - 1.0))
+    return [float(FLAT - abs(total[-1] / total[-2] - 1.0))]
