@@ -2,18 +2,64 @@
 
 from __future__ import annotations
 
+import json
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mecsim.settings import SettingError
+
 app = typer.Typer(help="A reproduction of digital twin-driven task offloading (INTO).", no_args_is_help=True)
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes side by side; by default one a core.")]
+Preset = Annotated[str, typer.Option(help="The scenario: calibrated, printed or physical.")]
 
 
-@app.callback()
-def main() -> None:
-    """Keeps subcommands subcommands while there is only one."""
+class Profile(StrEnum):
+    """The scale of a run."""
+
+    quick = "quick"
+    paper = "paper"
+
+
+@app.command()
+def run(
+    experiments: Annotated[list[str], typer.Argument(help="Panels, such as fig3a fig3b.")],
+    profile: Annotated[Profile, typer.Option(help="The paper's sizes, or a quick look.")] = Profile.quick,
+    preset: Preset = "calibrated",
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many seeds; by default the profile's.")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Compute the runs of some panels that are not stored yet."""
+    from mecsim.experiments.runner import run_experiments
+
+    runs = run_experiments(experiments, profile, preset, seeds, workers)
+    typer.echo(f"{len(runs)} runs are stored.")
+
+
+@app.command()
+def claims(
+    preset: Preset = "calibrated",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
+) -> None:
+    """Print the verdict on every claim, from the stored runs."""
+    from mecsim.experiments.claims import CLAIMS, rule_on
+
+    rulings = [rule_on(name, preset) for name in CLAIMS]
+    if as_json:
+        typer.echo(json.dumps([ruling._asdict() for ruling in rulings], indent=1))
+        return
+    for ruling in rulings:
+        claim = CLAIMS[ruling.id]
+        typer.echo(f"{ruling.id}  {ruling.verdict}: {claim.statement}")
+        typer.echo(f"    {claim.rule}:")
+        typer.echo(
+            f"    {ruling.effect:.3g} [{ruling.low:.3g}, {ruling.high:.3g}] {claim.unit}, {ruling.seeds} seeds"
+        )
 
 
 @app.command()
@@ -22,9 +68,42 @@ def calibrate(workers: Workers = None) -> None:
     from mecsim.experiments import calibration
 
     table = calibration.calibrate(workers=workers)
-    typer.echo(
-        table.pivot_table(
-            index=["alpha", "mean_gain", "tau_s"], columns="claim", values="verdict", aggfunc="first"
-        ).to_string()
-    )
-    typer.echo(f"the rule picks {calibration.pick(table)}")
+    cells = ["alpha", "mean_gain", "tau_s"]
+    typer.echo(table.pivot_table(index=cells, columns="claim", values="verdict", aggfunc="first").to_string())
+    typer.echo(f"The rule picks {calibration.pick(table)}.")
+
+
+@app.command()
+def check() -> None:
+    """Verify the stored results: checksums, completeness and staleness."""
+    from mecsim.experiments.checks import problems
+
+    found = problems()
+    for problem in found:
+        typer.echo(problem)
+    if found:
+        raise typer.Exit(1)
+    typer.echo("Every stored result is whole and up to date.")
+
+
+@app.command()
+def reproduce(
+    profile: Annotated[
+        Profile, typer.Option(help="Also compute what is missing at the paper's sizes.")
+    ] = Profile.quick,
+    out: Annotated[Path, typer.Option(help="Where the notebooks, pages and figures go.")] = Path("build"),
+) -> None:
+    """Run the numbered notebooks in order and lay them out for a browser."""
+    from mecsim.reproduce import reproduce as run_notebooks
+
+    runs = run_notebooks(profile, out)
+    raise typer.Exit(int(any(run.error for run in runs)))
+
+
+def main() -> None:
+    """Runs the command; a setting that is not allowed is one sentence, not a traceback."""
+    try:
+        app()
+    except (SettingError, FileNotFoundError) as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(2) from None

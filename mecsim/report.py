@@ -2,7 +2,6 @@
 
 import base64
 import html
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from string import Template
 import jupyter_server_mathjax
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+
+from mecsim.experiments.store import write_atomically
 
 MATHJAX_URL = "../mathjax/MathJax.js?config=TeX-AMS-MML_HTMLorMML-full,local/fonts"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -48,7 +49,7 @@ def title_of(notebook: NotebookNode, default: str) -> str:
 
 
 def strip_widgets(notebook: NotebookNode) -> None:
-    """Remove the widgets, which show nothing without a kernel, from the outputs and the metadata."""
+    """Removes the widgets, which show nothing without a kernel, from the outputs and the metadata."""
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -56,15 +57,15 @@ def strip_widgets(notebook: NotebookNode) -> None:
 
 
 def write_html(notebook: NotebookNode, title: str, path: Path) -> None:
-    """Render a notebook so that it reads without a network, its equations included."""
+    """Renders a notebook so that it reads without a network, its equations included."""
     strip_widgets(notebook)
     exporter = HTMLExporter(mathjax_url=MATHJAX_URL, require_js_url="")
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
-    write_atomically(path, page)
+    write_atomically(path, page.encode())
 
 
 def extract_figures(notebook: NotebookNode, folder: Path) -> tuple[Path, ...]:
-    """Write the PNG outputs to 01.png, 02.png, ... in the folder, in place of those of an earlier run."""
+    """Writes the PNG outputs to 01.png, 02.png, ... in the folder, in place of those of an earlier run."""
     shutil.rmtree(folder, ignore_errors=True)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     images = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
@@ -76,14 +77,14 @@ def extract_figures(notebook: NotebookNode, folder: Path) -> tuple[Path, ...]:
 
 
 def copy_mathjax(out: Path) -> None:
-    """Put MathJax beside the pages, which name it by a relative address, and have it use the fonts it comes with."""
+    """Puts MathJax beside the pages, which name it by a relative address, and has it use the fonts it comes with."""
     source = Path(jupyter_server_mathjax.__file__).parent / "static"
     shutil.copytree(source, out / "mathjax", dirs_exist_ok=True)
-    write_atomically(out / "mathjax/config/local/fonts.js", template("mathjax-fonts.js"))
+    write_atomically(out / "mathjax/config/local/fonts.js", template("mathjax-fonts.js").encode())
 
 
 def write_index(out: Path, profile: str, runs: Sequence[NotebookRun], planned: int) -> None:
-    """Write index.html: each notebook with its result, its duration and its figures."""
+    """Writes index.html: each notebook with its result, its duration and its figures."""
     failed = sum(run.error is not None for run in runs)
     facts = {
         "state": "failed" if failed else "ok",
@@ -94,7 +95,7 @@ def write_index(out: Path, profile: str, runs: Sequence[NotebookRun], planned: i
         "versions": ", ".join(f"{name} {version(name)}" for name in ("mecsim", "torch", "numpy")),
         "entries": "\n".join(render_entry(run, out) for run in runs),
     }
-    write_atomically(out / "index.html", Template(template("index.html")).substitute(facts))
+    write_atomically(out / "index.html", Template(template("index.html")).substitute(facts).encode())
 
 
 def template(name: str) -> str:
@@ -121,11 +122,3 @@ def render_entry(run: NotebookRun, out: Path) -> str:
 def format_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader finds the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

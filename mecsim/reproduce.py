@@ -8,9 +8,11 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from mecsim.experiments.store import ROOT
 from mecsim.report import NotebookRun, copy_mathjax, extract_figures, title_of, write_html, write_index
+from mecsim.settings import SettingError
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = ROOT / "notebooks"
 NUMBERED = "[0-9][0-9]_*.ipynb"
 PAPER_EXPERIMENTS = ["fig3a", "fig3b"]
 QUIET_KERNEL = ["--log-level=ERROR"]  # or each kernel warns that it talks to us over the loopback unencrypted
@@ -23,17 +25,25 @@ def reproduce(
     parameters: Mapping[str, object] | None = None,
     notebooks: Path = NOTEBOOKS,
 ) -> list[NotebookRun]:
-    """Run the notebooks that match `pattern`; write them, their HTML and figures and an index page under `out`.
+    """Runs notebooks in order and writes them, their HTML and figures and an index page.
 
-    The profile "paper" first computes the paper-scale runs that are still missing. A notebook that fails says so
-    in its entry and does not stop the others; what it produced is kept. Raises ValueError, before anything runs,
-    for an unknown profile or parameter and where no notebook matches.
+    A notebook that fails says so in its entry and does not stop the others; what it produced is kept.
+
+    Args:
+        profile: "quick", or "paper" to first compute the paper-scale runs that are not stored yet.
+        out: the folder to write to.
+        pattern: which of the notebooks.
+        parameters: values for the cells tagged `parameters`, in place of the quick settings.
+        notebooks: where the notebooks are.
+
+    Raises:
+        SettingError: the profile or a parameter is not known, or no notebook matches; nothing has run then.
     """
     if profile not in ("quick", "paper"):
-        raise ValueError(f"profile is {profile!r}; it must be 'quick' or 'paper'.")
+        raise SettingError(f"profile = {profile!r} is not allowed: it should be 'quick' or 'paper'.")
     paths = sorted(notebooks.glob(pattern))
     if not paths:
-        raise ValueError(f"no notebook matches {pattern!r} in {notebooks}.")
+        raise SettingError(f"no notebook matches {pattern!r} in {notebooks}.")
     parameters = dict(parameters or {})
     check_parameters(paths, parameters)
     if profile == "paper":
@@ -49,17 +59,19 @@ def reproduce(
 
 
 def check_parameters(paths: Sequence[Path], parameters: Mapping[str, object]) -> None:
-    """Refuse a parameter that one of the notebooks does not take; papermill alone would only warn."""
-    for path in paths if parameters else ():
+    """Refuses a parameter that one of the notebooks does not take; papermill alone would only warn."""
+    for path in paths if parameters else []:
         known = papermill.inspect_notebook(path)
         unknown = [name for name in parameters if name not in known]
         if unknown:
             names = ", ".join(map(repr, unknown))
-            raise ValueError(f"{path.name} has no parameter {names}; it takes {', '.join(known) or 'none'}.")
+            raise SettingError(
+                f"{path.name} has no parameter {names}; it takes {', '.join(known) or 'none'}."
+            )
 
 
 def compute_missing_runs() -> None:
-    """Compute the paper-scale runs that are not stored yet."""
+    """Computes the paper-scale runs that are not stored yet."""
     from mecsim.experiments.runner import (
         run_experiments,
     )  # needs torch, which the quick profile leaves to the kernels
@@ -68,7 +80,7 @@ def compute_missing_runs() -> None:
 
 
 def run_notebook(path: Path, out: Path, parameters: Mapping[str, object]) -> NotebookRun:
-    """Execute one notebook in a kernel of its own and lay out what it produced, up to an error if there is one."""
+    """Executes one notebook in a kernel of its own and lays out what it produced, up to an error if there is one."""
     executed = out / "executed" / path.name
     executed.parent.mkdir(parents=True, exist_ok=True)
     executed.unlink(missing_ok=True)

@@ -47,6 +47,8 @@ class DDQN(Learner):
     discard the task (0) or to compute it on BS k (k = 1..N); Algorithm 1 makes it valid, as for INTO.
     """
 
+    Settings = DDQNSettings
+
     def __init__(
         self,
         scenario: Scenario,

@@ -58,6 +58,8 @@ class INTO(Learner):
         settings: Table II.
     """
 
+    Settings = INTOSettings
+
     def __init__(
         self,
         scenario: Scenario,

@@ -39,6 +39,7 @@ class Learner(Agent):
     A subclass fills `networks` and `optimisers` by name, and `replay`.
     """
 
+    Settings: type[LearnerSettings]
     settings: LearnerSettings
     networks: dict[str, nn.Module]
     optimisers: dict[str, torch.optim.Adam]

@@ -18,6 +18,7 @@ from mecsim.agents import make_agent
 from mecsim.deployment import rollout
 from mecsim.evaluation import verdict, weakest
 from mecsim.experiments.pool import run_tasks
+from mecsim.experiments.provenance import provenance, write_manifest
 from mecsim.experiments.store import DATA, read_tables, write_table
 from mecsim.experiments.sweeps import AWARD, DENSITY, GAIN, HARVEST, Sweep
 from mecsim.experiments.trends import count_margins
@@ -68,6 +69,7 @@ def calibrate(
     cells = [Cell(*values) for values in product(ALPHAS, MEAN_GAINS, TAUS_S)]
     wanted = [Measurement(cell, slots, seeds, folder) for cell in cells]
     run_tasks(measure, [one for one in wanted if not one.path.exists()], workers, "calibration")
+    write_manifest(folder)
     return calibration_map(read_tables(folder))
 
 
@@ -83,8 +85,8 @@ def measure(measurement: Measurement) -> None:
                 {**measurement.cell._asdict(), "sweep": sweep.symbol, "value": value, "seed": seed, **mean}
                 for mean in known[key]
             ]
-    meta = {"slots": measurement.slots, "seeds": measurement.seeds, **measurement.cell._asdict()}
-    write_table(measurement.path, pd.DataFrame(rows), meta)
+    settings = {**measurement.cell._asdict(), "slots": measurement.slots, "seeds": measurement.seeds}
+    write_table(measurement.path, pd.DataFrame(rows), provenance(settings))
 
 
 def _one_point(measurement: Measurement, sweep: Sweep, value: float, seed: int) -> list[dict[str, float]]:

@@ -1,0 +1,81 @@
+"""Are the stored results whole, complete and up to date?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mecsim.experiments import calibration, store
+from mecsim.experiments.provenance import NUMERICS, read_manifest
+from mecsim.experiments.registry import EXPERIMENTS, PROFILES, runs_of
+from mecsim.experiments.runner import path_of
+from mecsim.experiments.runs import Run
+from mecsim.scenario import Scenario
+from mecsim.settings import SettingError
+
+RUNS = PROFILES["paper"].folder
+
+
+def problems() -> list[str]:
+    """One sentence for everything that is wrong with data/; nothing where all is well."""
+    return [
+        *damaged(RUNS),
+        *damaged(calibration.FOLDER),
+        *stale(RUNS),
+        *missing(EXPERIMENTS),
+        *uncalibrated(),
+    ]
+
+
+def damaged(folder: Path) -> list[str]:
+    """Files that differ from the manifest, are not in it, or are in it alone."""
+    known, files = read_manifest(folder), {path.name: path for path in folder.glob("*.parquet")}
+    found = [
+        f"data/{folder.name}/{name} is in the manifest but not there."
+        for name in sorted(known.keys() - files)
+    ]
+    for name, path in sorted(files.items()):
+        if name not in known:
+            found.append(f"data/{folder.name}/{name} is not in the manifest.")
+        elif store.checksum(path) != known[name]["sha256"]:
+            found.append(f"data/{folder.name}/{name} differs from its checksum in the manifest.")
+    return found
+
+
+def stale(folder: Path) -> list[str]:
+    """Runs whose settings mean something else now, or that were made by other numerics."""
+    found = []
+    for name, entry in sorted(read_manifest(folder).items()):
+        try:
+            key = Run(**entry["run"]).key
+        except SettingError as error:
+            found.append(f"data/{folder.name}/{name} is stale: {error}")
+            continue
+        if f"{key}.parquet" != name:
+            made, now = entry["numerics"], NUMERICS
+            why = f"numerics {made}, now {now}" if made != now else "a default of its settings has changed"
+            found.append(f"data/{folder.name}/{name} is stale ({why}); delete it and run again.")
+    return found
+
+
+def missing(experiments: list[str] | dict) -> list[str]:
+    """Experiments of the paper profile whose runs are not all stored."""
+    found = []
+    for name in experiments:
+        wanted = runs_of([name], "paper")
+        lacking = sum(not path_of(run, RUNS).exists() for run in wanted)
+        if lacking:
+            found.append(
+                f"{name}: {lacking} of {len(wanted)} runs are missing; run `mecsim run {name} --profile paper`."
+            )
+    return found
+
+
+def uncalibrated() -> list[str]:
+    """Is the preset `calibrated` the cell that the rule picks from the stored map?"""
+    try:
+        picked = calibration.pick(calibration.calibration_map(store.read_tables(calibration.FOLDER)))
+    except (FileNotFoundError, ValueError) as error:
+        return [str(error)]
+    preset = Scenario.preset("calibrated")
+    in_use = calibration.Cell(preset.interference, preset.mean_gain, preset.tau_s)
+    return [] if in_use == picked else [f"the preset calibrated is {in_use}, but the rule picks {picked}."]

@@ -1,0 +1,101 @@
+"""The paper's claims, each with the rule that turns stored runs into a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from mecsim.evaluation import Interval, Verdict, verdict, weakest
+from mecsim.experiments.results import curves, means, results
+from mecsim.physics import Array
+from mecsim.training import trailing_mean
+
+BAND = 0.02
+"""C2: a curve has converged where it stays within this share of its final level."""
+
+
+class Ruling(NamedTuple):
+    """A claim's verdict; effect, low and high are the margin of its weakest part and its 95 % interval."""
+
+    id: str
+    preset: str
+    verdict: Verdict
+    effect: float
+    low: float
+    high: float
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim.
+
+    Attributes:
+        statement: what the paper says.
+        rule: what is measured; the claim holds where the margin is surely above 0.
+        unit: of the margin.
+        margin: computes the margin's interval for a preset.
+    """
+
+    statement: str
+    rule: str
+    unit: str
+    margin: Callable[[str], Interval]
+
+
+def rule_on(name: str, preset: str = "calibrated") -> Ruling:
+    """The verdict on one claim from the stored runs of the paper profile.
+
+    Raises:
+        MissingRuns: runs that the claim needs are not stored.
+    """
+    margin = CLAIMS[name].margin(preset)
+    return Ruling(name, preset, verdict(margin), margin.mean, margin.low, margin.high, margin.seeds)
+
+
+def falling_gaps(series: list[Array]) -> Array:
+    """Gap of each array to the next, as a share of the mean over all, (seeds, parts): above 0 where they fall."""
+    stacked = np.stack(series)
+    return -np.diff(stacked, axis=0).T / stacked.mean()
+
+
+def converged_at(incomes: Array) -> Array:
+    """The first slot from which the trailing mean stays within `BAND` of its final value, (..., slots) -> (...)."""
+    curve = trailing_mean(incomes)
+    outside = np.abs(curve / curve[..., -1:] - 1.0) > BAND
+    after_last = incomes.shape[-1] - np.argmax(outside[..., ::-1], axis=-1)
+    return np.where(outside.any(axis=-1), after_last, 0)
+
+
+def _income_falls(experiment: str, preset: str) -> Interval:
+    return weakest(falling_gaps(list(means(results(experiment, preset=preset)).values())))
+
+
+def _smaller_rate_converges_later(preset: str) -> Interval:
+    slots = [converged_at(incomes) for incomes in curves(results("fig3a", preset=preset)).values()]
+    return weakest(-np.diff(np.stack(slots), axis=0).T)
+
+
+CLAIMS = {
+    "C1": Claim(
+        "Fig. 3(a): the converged average income orders the learning rates 0.0001 > 0.001 > 0.01",
+        "gap of the frozen policies' mean income between neighbouring rates, as a share of the mean",
+        "1",
+        lambda preset: _income_falls("fig3a", preset),
+    ),
+    "C2": Claim(
+        "Fig. 3(a): a smaller learning rate converges later (about 600, 1000 and 1500 slots)",
+        "slots by which the smaller of two neighbouring rates comes later to stay within 2 % of its final level",
+        "slots",
+        _smaller_rate_converges_later,
+    ),
+    "C3": Claim(
+        "Fig. 3(b): the converged average income orders the discount factors 0.99 > 0.79 > 0.59",
+        "gap of the frozen policies' mean income between neighbouring factors, as a share of the mean",
+        "1",
+        lambda preset: _income_falls("fig3b", preset),
+    ),
+}
