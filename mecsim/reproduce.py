@@ -54,7 +54,10 @@ def reproduce(
     for number, path in enumerate(paths, start=1):
         print(f"[{number}/{len(paths)}] {path.stem}", flush=True)
         runs.append(run_notebook(path, out, parameters))
+        if runs[-1].error:
+            print(f"{path.stem} failed: {runs[-1].error}", flush=True)
         write_index(out, profile, runs, planned=len(paths))
+    print(f"Open {out / 'index.html'}", flush=True)
     return runs
 
 

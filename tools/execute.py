@@ -12,7 +12,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 
-from mecsim.report import strip_widgets, write_atomically
+from mecsim.experiments.store import write_atomically
+from mecsim.report import strip_widgets
 from mecsim.reproduce import NOTEBOOKS, QUIET_KERNEL
 
 METADATA = {
@@ -28,7 +29,7 @@ KEPT_CELL_METADATA = {"tags", "jupyter"}
 
 
 def execute(path: Path) -> None:
-    """Run one notebook from a clean kernel and write it back with its outputs."""
+    """Runs one notebook from a clean kernel and writes it back with its outputs."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -40,11 +41,11 @@ def execute(path: Path) -> None:
     )
     client.execute()
     normalise(notebook)
-    write_atomically(path, nbformat.writes(notebook) + "\n")
+    write_atomically(path, f"{nbformat.writes(notebook)}\n".encode())
 
 
 def normalise(notebook: NotebookNode) -> None:
-    """Keep of a notebook what its author wrote and what its code printed and drew."""
+    """Keeps of a notebook what its author wrote and what its code printed and drew."""
     strip_widgets(notebook)
     notebook.metadata = nbformat.from_dict(METADATA)
     for number, cell in enumerate(notebook.cells):
@@ -56,7 +57,7 @@ def normalise(notebook: NotebookNode) -> None:
 
 
 def main(names: list[str]) -> int:
-    """Execute the named notebooks, or all of them; 1 if one failed."""
+    """Executes the named notebooks, or all of them; 1 if one failed."""
     failed = 0
     for path in map(Path, names or sorted(NOTEBOOKS.glob("*.ipynb"))):
         print(path.name, flush=True)

@@ -46,7 +46,7 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def jupyterlab(folder: Path) -> Iterator[str]:
-    """Serve a folder from a JupyterLab with settings of its own; yields an address with a `{}` for the notebook."""
+    """Serves a folder from a JupyterLab with settings of its own; yields an address with a `{}` for the notebook."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -86,7 +86,11 @@ def lab_environment(home: Path) -> dict[str, str]:
 
 
 def wait_for_server(address: str, server: subprocess.Popen[bytes]) -> None:
-    """Return once the server answers; raises RuntimeError if it ends or stays silent."""
+    """Returns once the server answers.
+
+    Raises:
+        RuntimeError: it ended or stays silent.
+    """
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and server.poll() is None:
         try:
@@ -110,7 +114,7 @@ def chromium(width: int = 1200, height: int = 1400) -> Iterator[Page]:
 
 
 def open_notebook(page: Page, address: str, name: str) -> Locator:
-    """Show a notebook of the served folder and wait for its kernel; the first load of a Lab may need a second try."""
+    """Shows a notebook of the served folder and waits for its kernel; the first load of a Lab may need a second try."""
     for last_try in (False, True):
         try:
             page.goto(address.format(name))
@@ -123,7 +127,7 @@ def open_notebook(page: Page, address: str, name: str) -> Locator:
 
 
 def run_all(page: Page, timeout_s: float) -> list[str]:
-    """Clear the outputs, run all cells and wait until the last one is through or one fails; returns the errors."""
+    """Clears the outputs, runs all cells and waits until the last one is through or one fails; returns the errors."""
     for menu, item in (("Edit", "Clear Outputs of All Cells"), ("Run", "Run All Cells")):
         page.get_by_role("menuitem", name=menu, exact=True).click()
         page.get_by_role("menuitem", name=item, exact=True).click()

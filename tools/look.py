@@ -18,7 +18,7 @@ SCROLLER = ".jp-WindowedPanel-outer"
 
 
 def save_slices(page: Page, panel: Locator, prefix: Path) -> int:
-    """Scroll through the notebook a screen at a time; writes prefix_01.png, prefix_02.png, ... and counts them."""
+    """Scrolls through the notebook, writes a prefix_01.png, prefix_02.png, ... a screen, and counts them."""
     scroller = panel.locator(SCROLLER)
     total, step = scroller.evaluate("e => [e.scrollHeight, e.clientHeight]")
     tops = range(0, max(total - 1, 1), step)
