@@ -1,0 +1,84 @@
+"""Small systems and their states for the tests, drawn at random."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from mecsim.refinement import ProtoAction
+from mecsim.scenario import Scenario
+from mecsim.state import Action, SystemState
+from mecsim.system import PhysicalSystem
+
+ALPHAS = (0.0, 0.01, 1.0)
+TINY = Scenario(devices=(3, 4, 5))
+
+
+@st.composite
+def scenarios(draw: Any, most_bs: int = 4, most_devices: int = 6) -> Scenario:
+    """One to four BSs with a few devices each, linked in any way, with per-BS capacities that make them compete."""
+    n_bs = draw(st.integers(1, most_bs))
+    pairs = [(a, b) for a in range(n_bs) for b in range(a + 1, n_bs)]
+    custom = st.lists(st.sampled_from(pairs), unique=True).map(tuple) if pairs else st.just(())
+    return Scenario(
+        devices=tuple(draw(st.lists(st.integers(1, most_devices), min_size=n_bs, max_size=n_bs))),
+        links=draw(st.one_of(st.sampled_from(["all", "line", "star"]), custom)),
+        link_bps=draw(st.sampled_from([1e5, 1e6, 100e6])),
+        interference=draw(st.sampled_from(ALPHAS)),
+        cpu_hz=tuple(draw(st.lists(st.sampled_from([2e8, 5e8, 1e9, 3e9]), min_size=n_bs, max_size=n_bs))),
+        bandwidth_hz=tuple(draw(st.lists(st.sampled_from([6e5, 1e6, 2e6]), min_size=n_bs, max_size=n_bs))),
+        mean_gain=draw(st.sampled_from([0.05, 0.2, 1.0])),
+        initial_energy_j=draw(st.sampled_from([0.0, 0.01, 1.0])),
+    )
+
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def random_state(scenario: Scenario, seed: int) -> SystemState:
+    """A state of the scenario, with energies that let some devices send and others not."""
+    rng = np.random.default_rng(seed)
+    state = PhysicalSystem(scenario, seed % 1000).state
+    return replace(state, energy_j=state.energy_j + rng.exponential(0.02, scenario.n_devices))
+
+
+def random_placement(scenario: Scenario, seed: int) -> np.ndarray:
+    """A discrete action that satisfies C1-C3, one BS index a device, -1 where the task is discarded."""
+    return np.random.default_rng(seed).integers(-1, scenario.n_bs, scenario.n_devices)
+
+
+def random_proto(scenario: Scenario, seed: int) -> ProtoAction:
+    """An actor's output with exploration noise: mostly in [0, 1], sometimes beyond."""
+    rng = np.random.default_rng(seed)
+    n, k = scenario.n_devices, scenario.n_bs
+    noisy = (rng.random(shape) + rng.normal(0.0, 0.1, shape) for shape in (n, (n, k), (n, k)))
+    return ProtoAction(*noisy)
+
+
+def place(*placement: int, cpu_hz: float = 1e9) -> Action:
+    """An action that gives the same CPU to every task it places."""
+    where = np.array(placement)
+    return Action(where, np.where(where >= 0, cpu_hz, 0.0))
+
+
+def as_placement(y: list[list[int]]) -> list[int]:
+    """One-hot rows as BS indices, -1 for a row of zeros."""
+    return [row.index(1) if 1 in row else -1 for row in y]
+
+
+def one_hot(scenario: Scenario, placement: np.ndarray) -> tuple[list[int], list[list[int]]]:
+    """BS indices as the paper's x and y."""
+    action = Action(placement, np.zeros(placement.size))
+    return action.offload.astype(int).tolist(), action.peer(scenario.n_bs).astype(int).tolist()
+
+
+def same_bits(one: Any, other: Any) -> bool:
+    """Are two records (dataclasses, tuples of arrays) equal bit for bit?"""
+    ones = one._asdict() if hasattr(one, "_asdict") else vars(one)
+    others = other._asdict() if hasattr(other, "_asdict") else vars(other)
+    return all(
+        np.asarray(value).tobytes() == np.asarray(others[name]).tobytes() for name, value in ones.items()
+    )
