@@ -67,8 +67,8 @@ class Scenario(Settings):
     links: Literal["all", "line", "star"] | tuple[Link, ...] = _quantity("all", "", "", "A17")
 
     tau_s: Positive = _quantity(3.0, "tau", "s", "A3")
-    interference: float = _quantity(0.01, "alpha", "1", "A1", ge=0, le=1)
-    mean_gain: Positive = _quantity(0.1, "E[h]", "1", "A2")
+    interference: float = _quantity(0.03, "alpha", "1", "A1", ge=0, le=1)
+    mean_gain: Positive = _quantity(0.5, "E[h]", "1", "A2")
     fading: Literal["exponential", "constant", "ar1", "path_loss"] = _quantity("exponential", "", "", "A2")
     fading_memory: float = _quantity(0.9, "", "1", "A2, only for ar1", ge=0, lt=1)
     path_loss_exponent: Positive = _quantity(3.76, "", "1", "A2, only for path_loss")

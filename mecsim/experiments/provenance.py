@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,9 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
         ) from None
 
 
+@cache
 def _revision() -> str:
-    """The commit of the code, marked where files differ from it; "unknown" outside a git checkout."""
+    """The commit of the code that this process loaded, marked where files differ; "unknown" outside a checkout."""
     try:
         told = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],

@@ -58,6 +58,7 @@ def path_of(run: Run, folder: Path) -> Path:
 
 def compute(run: Run, folder: Path) -> None:
     """Trains, evaluates and stores one run; a training that was cut off goes on from its last checkpoint."""
+    made_by = provenance(run.model_dump(mode="json"))
     agent = run.make_agent()
     incomes = _train(run, agent) if run.agent in LEARNERS and run.slots else np.empty(0)
     plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
