@@ -63,9 +63,7 @@ def compute(run: Run, folder: Path) -> None:
     incomes = _train(run, agent) if run.agent in LEARNERS and run.slots else np.empty(0)
     plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
     record = rollout(agent, plant, run.evaluation_slots)
-    store.write_table(
-        path_of(run, folder), _tidy(run, incomes, record), provenance(run.model_dump(mode="json"))
-    )
+    store.write_table(path_of(run, folder), _tidy(run, incomes, record), made_by)
     _checkpoint(run).unlink(missing_ok=True)
 
 
