@@ -17,6 +17,13 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Processes side by side
 Preset = Annotated[str, typer.Option(help="The scenario: calibrated, printed or physical.")]
 
 
+class Reading(StrEnum):
+    """What "average income" averages (A18)."""
+
+    frozen = "frozen"
+    training = "training"
+
+
 class Profile(StrEnum):
     """The scale of a run."""
 
@@ -44,12 +51,13 @@ def run(
 @app.command()
 def claims(
     preset: Preset = "calibrated",
+    reading: Annotated[Reading, typer.Option(help="What an average income averages (A18).")] = Reading.frozen,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
 ) -> None:
     """Print the verdict on every claim, from the stored runs."""
     from mecsim.experiments.claims import CLAIMS, rule_on
 
-    rulings = [rule_on(name, preset) for name in CLAIMS]
+    rulings = [rule_on(name, preset, reading.value) for name in CLAIMS]
     if as_json:
         typer.echo(json.dumps([ruling._asdict() for ruling in rulings], indent=1))
         return

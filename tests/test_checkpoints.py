@@ -6,7 +6,13 @@ import torch
 from mecsim.agents import make_agent
 from mecsim.agents.ddqn import DDQNSettings
 from mecsim.agents.into import INTOSettings
-from mecsim.experiments.checkpoints import CheckpointError, read_tensors, resume, save_checkpoint, write_tensors
+from mecsim.experiments.checkpoints import (
+    CheckpointError,
+    read_tensors,
+    resume,
+    save_checkpoint,
+    write_tensors,
+)
 from mecsim.scenario import Scenario
 from mecsim.training import train
 from mecsim.twin import Deviation, DigitalTwin

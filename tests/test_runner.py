@@ -97,9 +97,7 @@ def test_a_run_is_stored_with_what_made_it_and_gives_the_same_bits_again(tmp_pat
 
 
 def test_a_stored_run_is_not_run_again(tmp_path, monkeypatch):
-    monkeypatch.setitem(
-        PROFILES, "quick", runner.PROFILES["quick"].__class__(1, 12, 5, tmp_path, SMALL)
-    )
+    monkeypatch.setitem(PROFILES, "quick", runner.PROFILES["quick"].__class__(1, 12, 5, tmp_path, SMALL))
     runner.run_experiments(["fig3b"], "quick", workers=1)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")}
     assert len(before) == len(EXPERIMENTS["fig3b"].points)
@@ -113,7 +111,9 @@ def test_a_killed_training_continues_with_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "CHECKPOINT_EVERY", 10)
     run = small_run()
     runner.compute(run, tmp_path / "whole")
-    child = multiprocessing.get_context("fork").Process(target=_killed_at_slot_25, args=(run, tmp_path / "cut"))
+    child = multiprocessing.get_context("fork").Process(
+        target=_killed_at_slot_25, args=(run, tmp_path / "cut")
+    )
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL
