@@ -14,7 +14,7 @@ from mecsim.state import Action, SystemState
 from mecsim.system import PhysicalSystem
 
 ALPHAS = (0.0, 0.01, 1.0)
-TINY = Scenario(devices=(3, 4, 5))
+TINY = Scenario(devices=(3, 4, 5), interference=0.01, mean_gain=0.1, tau_s=3.0)
 
 
 @st.composite
