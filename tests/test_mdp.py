@@ -1,0 +1,136 @@
+"""Encoder: the state and action of section III-B as vectors of the right size, range and order."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from worlds import TINY, random_placement, random_state, scenarios, seeds
+
+from mecsim.mdp import Encoder
+from mecsim.refinement import nearest_discrete, refine_discrete
+from mecsim.scenario import PRESETS, Scenario
+from mecsim.state import Action
+from mecsim.system import PhysicalSystem
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_sizes_at_the_paper_s_size(preset) -> None:
+    encoder = Encoder(Scenario.preset(preset))
+    # 165 devices, 3 BSs: 6 numbers a device, 6 ordered pairs of BSs, 3 capacities; x, 3 y and 3 f a device.
+    assert encoder.state_size == 6 * 165 + 6 + 3
+    assert encoder.action_size == 165 * (1 + 3 + 3)
+
+
+@given(scenarios(), seeds)
+def test_a_state_vector_is_finite_and_in_the_unit_box(scenario, seed) -> None:
+    encoder, state = Encoder(scenario), random_state(scenario, seed)
+    for one in (
+        state,
+        replace(state, gain=0 * state.gain, rate_bps=0 * state.rate_bps, energy_j=0 * state.energy_j),
+    ):
+        vector = encoder.encode(one)
+        assert vector.shape == (encoder.state_size,)
+        assert vector.dtype == np.float32
+        assert np.isfinite(vector).all()
+        assert np.abs(vector).max() <= 1.0
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("scale", ["award", "density", "gain", "harvest", "size", "deadline"])
+def test_every_sweep_stays_in_the_unit_box_and_uses_it(preset, scale) -> None:
+    scenario = Scenario.preset(preset, **{f"{scale}_scale": (3.0, 1.0, 1.0)})
+    encoder, system = Encoder(scenario), PhysicalSystem(scenario)
+    seen = []
+    for slot in range(10):
+        seen.append(encoder.encode(system.state))
+        system.step(refine_discrete(scenario, system.state, random_placement(scenario, slot)))
+    seen = np.array(seen)
+    assert np.abs(seen).max() <= 1.0
+    for block, spread in enumerate((0.5, 0.5, 0.5, 0.5, 0.5, 0.1)):  # z, v, g, delta, nu, Q
+        part = seen[1:, block * 165 : (block + 1) * 165]
+        assert part.max() - part.min() > spread, block
+
+
+class TestOrderAndScale:
+    SCENARIO = Scenario(devices=(1, 2), cpu_hz=(1e9, 5e9), links=())
+
+    def encoded(self, **changes: object) -> np.ndarray:
+        state = replace(PhysicalSystem(self.SCENARIO).state, **changes)
+        return Encoder(self.SCENARIO).encode(state)
+
+    @pytest.mark.parametrize(
+        ("block", "name", "low", "high"),
+        [
+            (0, "size_bits", 50e3, 80e3),
+            (1, "density_cycles_per_bit", 3000, 8000),
+            (2, "award", 1, 3),
+            (3, "deadline_s", 0.2, 2),
+        ],
+    )
+    def test_a_range_becomes_minus_one_to_one(self, block, name, low, high) -> None:
+        vector = self.encoded(**{name: np.array([low, (low + high) / 2, high])})
+        assert vector[3 * block : 3 * block + 3] == pytest.approx([-1, 0, 1], abs=1e-6)
+
+    def test_rate_and_energy_saturate(self) -> None:
+        for block, name, usual in ((4, "rate_bps", 1e6), (5, "energy_j", 0.01)):
+            values = np.array([0.0, usual, 1e6 * usual])
+            nothing, something, plenty = self.encoded(**{name: values})[3 * block : 3 * block + 3]
+            assert nothing == -1.0
+            assert -0.9 < something < 0.9 < plenty <= 1.0
+
+    def test_links_and_cpu_come_last(self) -> None:
+        linked = np.array([[np.inf, 100e6], [50e6, np.inf]])
+        assert self.encoded()[-4:] == pytest.approx([-1, -1, -0.6, 1])
+        assert self.encoded(link_bps=linked)[-4:] == pytest.approx([1, 0, -0.6, 1])
+        assert self.encoded(cpu_hz=np.array([0.0, 2.5e9]))[-2:] == pytest.approx([-1, 0])
+
+    def test_a_constant_is_zero(self) -> None:
+        scenario = self.SCENARIO.replace(award=2)
+        vector = Encoder(scenario).encode(PhysicalSystem(scenario).state)
+        assert vector[6:9].tolist() == [0, 0, 0]
+
+    def test_scales_widen_the_range(self) -> None:
+        scenario = self.SCENARIO.replace(award_scale=(3.0, 1.0), deadline_scale=(1.0, 4.0))
+        state = replace(
+            PhysicalSystem(scenario).state,
+            award=np.array([9.0, 1.0, 3.0]),
+            deadline_s=np.array([0.2, 2.0, 0.8]),
+        )
+        vector = Encoder(scenario).encode(state)
+        assert vector[6:9] == pytest.approx([1, -1, -0.5], abs=1e-6)  # awards from 1 x 1 to 3 x 3
+        assert vector[9:12] == pytest.approx([-1, 1, -1 / 3], abs=1e-6)
+
+
+class TestActions:
+    def test_a_vector_is_cut_into_x_y_and_f(self) -> None:
+        encoder = Encoder(Scenario(devices=(1, 1)))
+        proto = encoder.proto(np.arange(10, dtype=np.float32))
+        assert proto.offload.tolist() == [0, 1]
+        assert proto.peer.tolist() == [[2, 3], [4, 5]]
+        assert proto.cpu_share.tolist() == [[6, 7], [8, 9]]
+
+    def test_an_executed_action_by_hand(self) -> None:
+        encoder = Encoder(Scenario(devices=(1, 1), cpu_hz=(4e9, 5e9)))
+        vector = encoder.executed(Action(np.array([1, -1]), np.array([1e9, 0.0])), np.array([4e9, 5e9]))
+        assert vector.tolist() == pytest.approx([1, 0, 0, 1, 0, 0, 0, 0.2, 0, 0])
+        assert vector.dtype == np.float32
+
+    @given(scenarios(), seeds)
+    def test_an_executed_action_comes_back_from_its_vector(self, scenario, seed) -> None:
+        encoder, state = Encoder(scenario), random_state(scenario, seed)
+        action = refine_discrete(scenario, state, random_placement(scenario, seed))
+        vector = encoder.executed(action, state.cpu_hz)
+        assert vector.shape == (encoder.action_size,)
+        assert vector.min() >= 0.0
+        assert vector.max() <= 1.0
+        proto = encoder.proto(vector)
+        assert nearest_discrete(proto.offload, proto.peer).tolist() == action.placement.tolist()
+        assert proto.offload.tolist() == action.offload.tolist()
+        assert proto.cpu_share * state.cpu_hz == pytest.approx(action.allocated_hz(scenario.n_bs), rel=1e-6)
+
+
+def test_the_reward_scale_makes_all_awards_one() -> None:
+    # Mean award 2: 3 devices at xi = 3 and 9 at 1 are 3 x 6 + 9 x 2 = 36.
+    assert Encoder(TINY.replace(award_scale=(3.0, 1.0, 1.0))).reward_scale == pytest.approx(1 / 36)
+    assert Encoder(Scenario()).reward_scale == pytest.approx(1 / 330)
