@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
 CONFIDENCE = 0.95
+WINDOW = 100
+"""Slots that a running income averages (A18)."""
 
 
 class Interval(NamedTuple):
@@ -66,3 +68,11 @@ def trend(series: ArrayLike) -> np.ndarray:
     steps = np.arange(array.shape[-1]) - (array.shape[-1] - 1) / 2
     slope = (array * steps).sum(axis=-1) / (steps**2).sum()
     return slope * (array.shape[-1] - 1) / array.mean(axis=-1)
+
+
+def trailing_mean(incomes: NDArray, window: int = WINDOW) -> NDArray:
+    """The average income curve of Fig. 3: the mean over the last `window` slots, fewer at the start (A18)."""
+    sums = np.cumsum(np.concatenate([np.zeros((*incomes.shape[:-1], 1)), incomes], axis=-1), axis=-1)
+    ends = np.arange(1, incomes.shape[-1] + 1)
+    starts = np.maximum(ends - window, 0)
+    return (sums[..., ends] - sums[..., starts]) / (ends - starts)

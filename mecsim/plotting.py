@@ -67,3 +67,30 @@ def plot_curves(curves: Mapping[str, Array], ax: Axes | None = None, every: int 
     shown = f"{min(seeds)} seeds, {CONFIDENCE:.0%} interval" if min(seeds) > 1 else "1 seed"
     ax.set(xlabel=f"slot ({shown})", ylabel="average income per slot")
     return ax
+
+
+def plot_intervals(
+    groups: Mapping[str, Array],
+    ax: Axes | None = None,
+    colour: str = SERIES_COLOURS[0],
+    shift: float = 0.0,
+    label: str | None = None,
+) -> Axes:
+    """The mean and 95 % interval over seeds of each group, side by side.
+
+    Args:
+        groups: by the label on the x axis, one value a seed.
+        ax: where to draw.
+        colour: of the marks.
+        shift: to the right, in groups, so that several series stand beside each other.
+        label: of the series in the legend.
+    """
+    ax = ax or plt.gca()
+    bounds = [interval(values) for values in groups.values()]
+    means = np.array([bound.mean for bound in bounds])
+    reach = np.array([bound.high - bound.mean for bound in bounds])
+    places = np.arange(len(groups)) + shift
+    ax.errorbar(places, means, yerr=reach, fmt="o", color=colour, capsize=3, ms=5, label=label)
+    ax.set_xticks(range(len(groups)), list(groups))
+    ax.margins(x=0.15)
+    return ax

@@ -8,11 +8,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from mecsim.agents.learner import Learner
+from mecsim.evaluation import WINDOW
 from mecsim.physics import Array
 from mecsim.twin import DigitalTwin
-
-RECENT = 100
-"""Slots that the running income averages."""
 
 
 def train(
@@ -43,15 +41,7 @@ def train(
             learner.learn()  # lines 9 to 13
             incomes.append(result.income)
             bar.update()
-            bar.set_postfix(income=f"{np.mean(incomes[-RECENT:]):.1f}", refresh=False)
+            bar.set_postfix(income=f"{np.mean(incomes[-WINDOW:]):.1f}", refresh=False)
             if after_slot is not None:
                 after_slot(incomes)
     return np.array(incomes)
-
-
-def trailing_mean(incomes: Array, window: int = RECENT) -> Array:
-    """The average income curve of Fig. 3: the mean over the last `window` slots, fewer at the start (A18)."""
-    sums = np.cumsum(np.concatenate([np.zeros((*incomes.shape[:-1], 1)), incomes], axis=-1), axis=-1)
-    ends = np.arange(1, incomes.shape[-1] + 1)
-    starts = np.maximum(ends - window, 0)
-    return (sums[..., ends] - sums[..., starts]) / (ends - starts)

@@ -29,8 +29,9 @@ def synthetic(levels: dict[str, np.ndarray], converged: dict[str, int]) -> pd.Da
 
 @pytest.fixture
 def stored(monkeypatch):
-    def put(levels, converged=dict.fromkeys(RATES, 500)):
-        table = synthetic({k: np.asarray(v, float) for k, v in zip(RATES, levels, strict=True)}, converged)
+    def put(levels, converged=None):
+        levels = {rate: np.asarray(level, float) for rate, level in zip(RATES, levels, strict=True)}
+        table = synthetic(levels, converged or dict.fromkeys(RATES, 500))
         monkeypatch.setattr(claims, "results", lambda name, preset: table)
 
     return put
@@ -85,7 +86,7 @@ def test_a_curve_converges_where_it_stays_within_the_band():
 def test_missing_runs_are_named_with_what_computes_them(tmp_path, monkeypatch):
     monkeypatch.setitem(checks.PROFILES, "paper", checks.PROFILES["paper"].__class__(2, 5, 5, tmp_path))
     with pytest.raises(
-        MissingRuns, match="fig3a: 6 of 6 runs are not stored.*mecsim run fig3a --profile paper"
+        MissingRuns, match=r"fig3a: 6 of 6 runs are not stored.*mecsim run fig3a --profile paper"
     ):
         results("fig3a")
 

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -200,3 +202,43 @@ def test_the_manifest_names_every_file_with_its_checksum(tmp_path):
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match=r"manifest\.json is not readable"):
         read_manifest(tmp_path)
+
+
+SLOW = """
+import os, sys, time
+from pathlib import Path
+from mecsim.experiments.pool import run_tasks
+
+def stay(folder):
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(300)
+
+if __name__ == "__main__":
+    run_tasks(stay, [sys.argv[1]] * 2, workers=2)
+"""
+
+
+def test_workers_end_with_a_killed_runner(tmp_path):
+    script, marks = tmp_path / "slow.py", tmp_path / "marks"
+    script.write_text(SLOW)
+    marks.mkdir()
+    started = subprocess.Popen([sys.executable, script, marks], stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(list(marks.iterdir())) == 2)
+    started.kill()
+    started.wait()
+    wait_until(lambda: not any(alive(int(mark.name)) for mark in marks.iterdir()))
+
+
+def wait_until(condition, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 
-from mecsim.evaluation import Interval, Verdict, verdict, weakest
+from mecsim.evaluation import Interval, Verdict, trailing_mean, verdict, weakest
 from mecsim.experiments.results import curves, means, results
 from mecsim.physics import Array
-from mecsim.training import trailing_mean
 
 BAND = 0.02
 """C2: a curve has converged where it stays within this share of its final level."""
@@ -22,6 +21,7 @@ CONVERGED = 200
 """Slots at the end of a training whose mean is its converged income."""
 
 Reading = Literal["frozen", "training"]
+READINGS: tuple[Reading, ...] = get_args(Reading)
 """A18: "average income" is that of the frozen policy on fresh slots (the default), or that of the training slots."""
 
 

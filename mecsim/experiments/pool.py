@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TypeVar
 
 from tqdm.auto import tqdm
@@ -47,7 +48,8 @@ def run_tasks(
 
 
 def _run_once(work: Callable[[Task], None], tasks: Sequence[Task], workers: int) -> Iterator[Task]:
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=get_context("spawn")) as pool:
+    size = min(workers, len(tasks))
+    with ProcessPoolExecutor(size, get_context("spawn"), initializer=_end_with_parent) as pool:
         futures = {pool.submit(work, task): task for task in tasks}
         try:
             for future in as_completed(futures):
@@ -56,6 +58,17 @@ def _run_once(work: Callable[[Task], None], tasks: Sequence[Task], workers: int)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _end_with_parent() -> None:
+    """Ends a worker as soon as the runner is gone, however it went, so that no run is computed by two."""
+    parent = parent_process()
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
