@@ -82,6 +82,17 @@ def calibrate(workers: Workers = None) -> None:
 
 
 @app.command()
+def figures(
+    out: Annotated[Path, typer.Option(help="Where the SVG and PNG files go.")] = Path("data/figures"),
+) -> None:
+    """Draw the figures from the stored runs."""
+    from mecsim.experiments.figures import save_figures
+
+    for path in save_figures(out):
+        typer.echo(path)
+
+
+@app.command()
 def check() -> None:
     """Verify the stored results: checksums, completeness and staleness."""
     from mecsim.experiments.checks import problems

@@ -138,3 +138,7 @@ def test_a_changed_default_makes_runs_stale(tmp_path, monkeypatch):
 
 def test_the_stored_results_are_whole_complete_and_up_to_date():
     assert checks.problems() == []
+
+
+def test_the_readme_says_what_the_runs_say():
+    assert claims.claims_table() in (store.ROOT / "README.md").read_text()

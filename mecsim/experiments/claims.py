@@ -114,3 +114,15 @@ CLAIMS = {
         partial(_income_falls, "fig3b"),
     ),
 }
+
+
+def claims_table(preset: str = "calibrated") -> str:
+    """The verdicts under both readings as a Markdown table, for the README."""
+    lines = [
+        "| claim | the paper says | " + " | ".join(READINGS) + " |",
+        "|---|---|" + "---|" * len(READINGS),
+    ]
+    for name, claim in CLAIMS.items():
+        verdicts = [rule_on(name, preset, reading).verdict for reading in READINGS]
+        lines.append(f"| {name} | {claim.statement} | {' | '.join(verdicts)} |")
+    return "\n".join(lines)
