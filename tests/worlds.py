@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
+from mecsim.outcome import outcome
 from mecsim.refinement import ProtoAction
 from mecsim.scenario import Scenario
 from mecsim.state import Action, SystemState
@@ -73,6 +75,25 @@ def one_hot(scenario: Scenario, placement: np.ndarray) -> tuple[list[int], list[
     """BS indices as the paper's x and y."""
     action = Action(placement, np.zeros(placement.size))
     return action.offload.astype(int).tolist(), action.peer(scenario.n_bs).astype(int).tolist()
+
+
+def assert_guarantees(scenario: Scenario, state: SystemState, action: Action) -> None:
+    """C1-C4, (5), (10) and the pay, for all devices at once."""
+    n_bs = scenario.n_bs
+    x, y, f = action.offload, action.peer(n_bs), action.allocated_hz(n_bs)
+    assert x.dtype == bool  # C1
+    assert y.dtype == bool  # C2
+    assert (y.sum(axis=1) == x).all()  # C3
+    assert (f >= 0).all()  # C4
+    assert (f <= state.cpu_hz * (1 + 1e-12)).all()
+    assert (f.sum(axis=0) <= state.cpu_hz * (1 + 1e-12)).all()  # (10)
+    assert (action.cpu_hz[~x] == 0).all()
+    result = outcome(scenario, state, action)
+    sent_j = state.power_w * result.uplink_s
+    assert (sent_j <= state.energy_j * (1 + 1e-12)).all()  # (5)
+    assert (result.delay_s[x] <= state.deadline_s[x] * (1 + 1e-12)).all()
+    assert (result.completed == x).all()  # what stays is always paid
+    assert result.income == pytest.approx(state.award[x].sum(), rel=1e-12)
 
 
 def same_bits(one: Any, other: Any) -> bool:
