@@ -167,10 +167,10 @@ def _fit_once(contest: Contest, kept: Ints) -> None:
 
 def _share_cpu(contest: Contest, kept: Ints, required_hz: Array, settings: Refinement) -> Array:
     """f of the tasks kept (A10), 0 for the others, in Hz."""
-    cpu = np.where(kept >= 0, np.minimum(required_hz, contest.asked_hz), 0.0)
     if settings.cpu == "actor":
         return np.where(kept >= 0, contest.asked_hz, 0.0)
-    if settings.cpu == "pro rata":
-        used = physics.cpu_used_hz(kept, cpu, contest.n_bs)
-        return cpu * np.divide(contest.cpu_hz, used, out=np.ones_like(used), where=used > 0)[kept]
-    return cpu
+    least = np.where(kept >= 0, required_hz, 0.0)
+    if settings.cpu == "least":
+        return least
+    used = physics.cpu_used_hz(kept, least, contest.n_bs)
+    return least * np.divide(contest.cpu_hz, used, out=np.ones_like(used), where=used > 0)[kept]

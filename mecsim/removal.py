@@ -29,7 +29,6 @@ class Contest:
     """The tasks that compete for CPU in one slot; device arrays (n_devices,).
 
     Attributes:
-        placement: where each task wants to be computed.
         left_s: delta - d^c, the time left for the uplink and computing.
         asked_hz: CPU that the actor asked for; infinite where (18) decides.
         tier: 0 for tasks to discard first, 1 for shielded ones.
