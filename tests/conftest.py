@@ -1,5 +1,9 @@
 """Set-up that every test shares."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors: threads only wait for each other
+
 import matplotlib as mpl
 from hypothesis import settings
 

@@ -1,0 +1,88 @@
+"""The replay memory: a ring of the last `capacity` tuples, each with the state that followed."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mecsim.agents.replay import Replay
+
+CPU = torch.device("cpu")
+
+
+def state(number: int) -> np.ndarray:
+    """A state that can be told from every other."""
+    return np.array([number, -number], np.float32)
+
+
+def filled(stored: int, capacity: int = 5, seed: int = 0) -> Replay:
+    """Tuple t is (state t, action t, reward 10 t, state t + 1)."""
+    replay = Replay(capacity, 2, 1, seed, CPU)
+    for t in range(stored):
+        replay.store(state(t), np.array([t], np.float32), 10.0 * t, state(t + 1))
+    return replay
+
+
+@pytest.mark.parametrize("stored", [1, 3, 4, 5, 6, 7, 11, 12, 13, 100])
+def test_holds_the_last_tuples_and_no_other(stored) -> None:
+    replay = filled(stored)
+    assert len(replay) == min(stored, 5)
+    batch = replay.sample(2000)
+    drawn = batch.state[:, 0].tolist()
+    assert set(drawn) == set(range(max(stored - 5, 0), stored))
+
+
+@pytest.mark.parametrize("stored", [1, 4, 5, 6, 7, 12, 100])
+def test_every_part_of_a_tuple_belongs_together(stored) -> None:
+    batch = filled(stored).sample(2000)
+    slot = batch.state[:, 0]
+    assert torch.equal(batch.state, torch.stack((slot, -slot), dim=1))
+    assert torch.equal(batch.action[:, 0], slot)
+    assert torch.equal(batch.reward, 10 * slot)
+    assert torch.equal(batch.next_state, torch.stack((slot + 1, -slot - 1), dim=1))
+
+
+def test_a_batch_is_uniform_over_the_tuples() -> None:
+    slot = filled(8).sample(50_000).state[:, 0].numpy()
+    counts = np.bincount(slot.astype(int), minlength=8)[3:]
+    assert np.abs(counts - 10_000).max() < 5 * np.sqrt(10_000 * 0.8)
+
+
+def test_shapes_and_types() -> None:
+    batch = filled(9).sample(4)
+    assert [tuple(part.shape) for part in batch] == [(4, 2), (4, 1), (4,), (4, 2)]
+    assert all(part.dtype == torch.float32 for part in batch)
+    choices = Replay(5, 2, 3, 0, CPU, torch.int64)
+    choices.store(state(0), np.array([2, 0, 1]), 1.0, state(1))
+    assert choices.sample(1).action.tolist() == [[2, 0, 1]]
+    assert choices.sample(1).action.dtype == torch.int64
+
+
+def test_what_is_stored_is_copied() -> None:
+    replay, seen = Replay(5, 2, 1, 0, CPU), state(3)
+    replay.store(seen, np.zeros(1, np.float32), 0.0, state(4))
+    seen[:] = 99
+    assert replay.sample(1).state.tolist() == [[3, -3]]
+
+
+def test_batches_come_from_the_seed_s_own_stream() -> None:
+    one, same, other = filled(9), filled(9), filled(9, seed=1)
+    first = one.sample(64).state
+    assert torch.equal(first, same.sample(64).state)
+    assert not torch.equal(first, other.sample(64).state)
+    assert not torch.equal(first, one.sample(64).state)
+
+
+def test_a_memory_comes_back_from_a_checkpoint() -> None:
+    replay = filled(8)
+    replay.sample(7)
+    tensors = {name: value.clone() for name, value in replay.tensors().items()}
+    position = json.loads(json.dumps(replay.position()))
+    restored = Replay(5, 2, 1, 0, CPU)
+    restored.restore(tensors, position)
+    for memory in (replay, restored):
+        memory.store(state(8), np.array([8], np.float32), 80.0, state(9))
+    assert len(restored) == len(replay)
+    for one, other in zip(replay.sample(100), restored.sample(100), strict=True):
+        assert torch.equal(one, other)
