@@ -1,0 +1,144 @@
+"""The calibration's rule on made-up maps, its map on made-up counts, and one small real measurement."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mecsim.agents import make_agent
+from mecsim.deployment import rollout
+from mecsim.evaluation import interval
+from mecsim.experiments.calibration import SWEEPS, Cell, Measurement, calibration_map, measure, pick
+from mecsim.experiments.store import read_meta, read_tables
+from mecsim.scenario import Scenario
+from mecsim.system import PhysicalSystem
+
+CLAIMS = [f"C{number}" for number in range(4, 11)]
+
+
+def made_up_map(cells: dict[tuple[float, float, float], float | list[float]]) -> pd.DataFrame:
+    """A map with the margins of C4-C10 in each cell, all reproduced unless a margin is not above 0."""
+    rows = []
+    for cell, margins in cells.items():
+        margins = margins if isinstance(margins, list) else [margins] * 7
+        for claim, mean in zip(CLAIMS, margins, strict=True):
+            verdict = "reproduced" if mean > 0 else "not reproduced"
+            rows.append({**Cell(*cell)._asdict(), "claim": claim, "mean": mean, "verdict": verdict})
+    return pd.DataFrame(rows)
+
+
+class TestPick:
+    def test_the_only_cell_where_all_seven_hold(self) -> None:
+        six = [0.9, 0.9, 0.9, -0.1, 0.9, 0.9, 0.9]
+        assert pick(made_up_map({(0.0, 0.1, 3.0): six, (1.0, 0.5, 12.0): 0.01})) == (1.0, 0.5, 12.0)
+
+    def test_an_inconclusive_claim_does_not_hold(self) -> None:
+        table = made_up_map({(0.0, 0.1, 3.0): 0.9, (1.0, 0.5, 12.0): 0.01})
+        table.loc[3, "verdict"] = "inconclusive"
+        assert pick(table) == (1.0, 0.5, 12.0)
+
+    def test_the_smallest_tau_comes_first_whatever_the_margins(self) -> None:
+        table = made_up_map({(0.0, 0.1, 6.0): 0.9, (0.3, 0.2, 3.0): 0.01, (0.1, 0.1, 12.0): 0.9})
+        assert pick(table) == (0.3, 0.2, 3.0)
+
+    def test_then_the_widest_narrowest_margin(self) -> None:
+        table = made_up_map(
+            {
+                (0.0, 0.1, 3.0): [0.9, 0.9, 0.9, 0.02, 0.9, 0.9, 0.9],
+                (0.01, 0.1, 3.0): [0.1, 0.1, 0.1, 0.03, 0.1, 0.1, 0.1],
+                (0.03, 0.1, 3.0): [0.5, 0.01, 0.5, 0.5, 0.5, 0.5, 0.5],
+            }
+        )
+        assert pick(table) == (0.01, 0.1, 3.0)
+
+    def test_none_is_an_error(self) -> None:
+        with pytest.raises(ValueError, match="no cell where C4-C10 all hold"):
+            pick(made_up_map({(0.0, 0.1, 3.0): -0.1, (1.0, 0.5, 12.0): 0.0}))
+
+    def test_the_pick_is_plain_numbers(self) -> None:
+        cell = pick(made_up_map({(0.01, 0.1, 3.0): 0.1}))
+        assert [type(value) for value in cell] == [float, float, float]
+        assert cell.changes == {"interference": 0.01, "mean_gain": 0.1, "tau_s": 3.0}
+
+
+def counts(sweep: str, values: list[float], by_bs: list[list[float]], seed: int, noise: float) -> list[dict]:
+    """Rows of a stored measurement, with a little luck that depends on the seed."""
+    return [
+        {
+            **Cell(0.01, 0.1, 3.0)._asdict(),
+            "sweep": sweep,
+            "value": value,
+            "seed": seed,
+            "bs": bs + 1,
+            "offloading": number + noise * seed,
+            "income": 100.0,
+        }
+        for value, row in zip(values, by_bs, strict=True)
+        for bs, number in enumerate(row)
+    ]
+
+
+def test_the_map_says_of_every_claim_its_margin_and_verdict() -> None:
+    rising = [[4, 8, 12], [9, 18, 27], [9.8, 19.6, 29.4], [10, 20, 30]]
+    tilting = [[10, 20, 30], [11, 19, 28], [12, 18, 26], [13, 17, 24]]
+    rows = []
+    for seed in range(3):
+        for sweep, by_bs in (("xi", tilting), ("zeta", tilting[::-1]), ("sigma", rising), ("rho", rising)):
+            rows += counts(sweep, [1.0, 1.1, 1.2, 1.3], by_bs, seed, 0.01)
+    found = calibration_map(pd.DataFrame(rows)).set_index("claim")
+    assert list(found.index) == CLAIMS
+    assert (found["seeds"] == 3).all()
+    verdicts = found["verdict"].to_dict()
+    assert verdicts.pop("C6") == "not reproduced"
+    assert set(verdicts.values()) == {"reproduced"}
+    # C8: the total goes from 58.8 to 60, plus 0.03 a seed.
+    c8 = interval([0.05 - ((60 + 0.03 * s) / (58.8 + 0.03 * s) - 1) for s in range(3)])
+    assert found.loc["C8", ["mean", "low", "high"]].tolist() == pytest.approx(c8[:3])
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory) -> Measurement:
+    """Two seeds of three slots: too few for the claims, real all the same."""
+    one = Measurement(Cell(0.03, 0.5, 3.0), slots=3, seeds=2, folder=tmp_path_factory.mktemp("calibration"))
+    measure(one)
+    return one
+
+
+class TestMeasure:
+    def test_one_file_with_every_point_of_the_four_sweeps(self, measured) -> None:
+        assert [path.name for path in measured.folder.iterdir()] == ["alpha0.03_gain0.5_tau3_3x2.parquet"]
+        table = read_tables(measured.folder)
+        assert len(table) == (5 + 5 + 6 + 6) * 2 * 3  # points, seeds, BSs
+        for sweep in SWEEPS:
+            part = table[table["sweep"] == sweep.symbol]
+            assert sorted(part["value"].unique()) == list(sweep.values)
+            assert sorted(part["bs"].unique()) == [1, 2, 3]
+
+    def test_a_row_is_a_rollout_of_the_control(self, measured) -> None:
+        table = read_tables(measured.folder).set_index(["sweep", "value", "seed", "bs"])
+        scenario = Scenario(interference=0.03, mean_gain=0.5, tau_s=3.0, award_scale=(2.0, 1.0, 1.0))
+        record = rollout(make_agent("all-on", scenario), PhysicalSystem(scenario, 1), 3)
+        for bs in range(3):
+            row = table.loc[("xi", 2.0, 1, bs + 1)]
+            assert row["offloading"] == pytest.approx(record.offloading[:, bs].mean())
+            assert row["income"] == pytest.approx(record.income.mean())
+
+    def test_where_nothing_is_scaled_all_sweeps_agree(self, measured) -> None:
+        table = read_tables(measured.folder)
+        plain = table[table["value"] == 1.0].groupby(["seed", "bs"])["offloading"]
+        assert (plain.count() == 4).all()
+        assert (plain.max() == plain.min()).all()
+
+    def test_the_file_says_what_made_it(self, measured) -> None:
+        settings = read_meta(measured.path)["run"]
+        assert settings == {"alpha": 0.03, "mean_gain": 0.5, "tau_s": 3.0, "slots": 3, "seeds": 2}
+
+    def test_doing_it_again_changes_no_number(self, measured) -> None:
+        before = read_tables(measured.folder)
+        measure(measured)
+        pd.testing.assert_frame_equal(read_tables(measured.folder), before, check_exact=True)
+        assert len(list(measured.folder.iterdir())) == 1
+
+    def test_the_map_of_it_has_every_claim(self, measured) -> None:
+        found = calibration_map(read_tables(measured.folder))
+        assert found["claim"].tolist() == CLAIMS
+        assert np.isfinite(found[["mean", "low", "high"]]).all(axis=None)

@@ -1,0 +1,123 @@
+"""Intervals over seeds, verdicts, trends and the curve of Fig. 3, against SciPy and numbers worked out by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from mecsim.evaluation import WINDOW, Interval, interval, trailing_mean, trend, verdict, weakest
+
+
+class TestInterval:
+    def test_by_hand(self) -> None:
+        # Mean 2, standard deviation 1, n = 3: 4.3027 (Student, 2 degrees of freedom, 97.5 %) x 1 / sqrt(3) = 2.4841.
+        found = interval([1.0, 2.0, 3.0])
+        assert found.mean == 2.0
+        assert (found.low, found.high) == pytest.approx((2 - 2.4841, 2 + 2.4841), abs=1e-4)
+        assert found.seeds == 3
+
+    @given(
+        st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=10).filter(lambda values: np.std(values) > 1e-3)
+    )
+    def test_is_scipy_s_student_interval(self, values) -> None:
+        theirs = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+        found = interval(values)
+        assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9, abs=1e-9)
+
+    def test_covers_the_truth_in_95_of_100_cases(self) -> None:
+        rng = np.random.default_rng(0)
+        covered = np.mean([abs_covers(interval(rng.normal(3.0, 2.0, 5)), 3.0) for _ in range(4000)])
+        assert covered == pytest.approx(0.95, abs=5 * np.sqrt(0.95 * 0.05 / 4000))
+
+    def test_equal_values_leave_no_doubt(self) -> None:
+        assert interval([4.0, 4.0, 4.0]) == (4.0, 4.0, 4.0, 3)
+
+    @pytest.mark.parametrize(
+        "values", [[], [1.0], [1.0, np.nan], [1.0, np.inf], [[1.0, 2.0], [3.0, 4.0]], 3.0]
+    )
+    def test_too_few_or_bad_values_are_refused(self, values) -> None:
+        with pytest.raises(ValueError, match="are not allowed: an interval needs two or more finite numbers"):
+            interval(values)
+
+
+def abs_covers(found: Interval, truth: float) -> bool:
+    return found.low <= truth <= found.high
+
+
+class TestVerdict:
+    @pytest.mark.parametrize(
+        ("low", "high", "expected"),
+        [
+            (0.1, 0.3, "reproduced"),
+            (1e-12, 0.3, "reproduced"),
+            (0.0, 0.3, "inconclusive"),
+            (-0.1, 0.3, "inconclusive"),
+            (-0.3, 1e-12, "inconclusive"),
+            (-0.3, 0.0, "not reproduced"),
+            (-0.3, -0.1, "not reproduced"),
+            (0.0, 0.0, "not reproduced"),
+        ],
+    )
+    def test_where_the_interval_lies(self, low, high, expected) -> None:
+        assert verdict(Interval((low + high) / 2, low, high, 5)) == expected
+
+    def test_comes_out_each_way_from_values(self) -> None:
+        assert verdict(interval([1.0, 1.1, 0.9])) == "reproduced"
+        assert verdict(interval([-1.0, -1.1, -0.9])) == "not reproduced"
+        assert verdict(interval([1.0, -1.1, 0.2])) == "inconclusive"
+
+
+class TestWeakest:
+    SURE, OPEN, FALSE = [1.0, 1.1, 0.9], [3.0, -1.0, 1.5], [-1.0, -1.1, -0.9]
+
+    def decide(self, *parts: list[float]) -> Interval:
+        return weakest(np.array(parts).T)
+
+    def test_one_false_part_makes_a_claim_false(self) -> None:
+        assert self.decide(self.SURE, self.OPEN, self.FALSE) == interval(self.FALSE)
+        assert verdict(self.decide(self.FALSE, self.SURE)) == "not reproduced"
+
+    def test_one_open_part_leaves_it_open(self) -> None:
+        assert self.decide(self.SURE, self.OPEN) == interval(self.OPEN)
+
+    def test_all_parts_sure_make_it_true_by_its_narrowest(self) -> None:
+        wider = [2.0, 2.1, 1.9]
+        assert self.decide(wider, self.SURE) == interval(self.SURE)
+        assert verdict(self.decide(wider, self.SURE)) == "reproduced"
+
+
+class TestTrend:
+    def test_of_a_line_is_its_rise_over_its_mean(self) -> None:
+        assert trend([10.0, 12.0, 14.0, 16.0]) == pytest.approx(6 / 13)
+        assert trend([3.0, 2.0, 1.0]) == pytest.approx(-1.0)
+        assert trend([5.0, 5.0, 5.0]) == 0.0
+
+    @given(arrays(float, st.integers(2, 8), elements=st.floats(1, 100)))
+    def test_is_scipy_s_regression(self, series) -> None:
+        fit = stats.linregress(np.arange(series.size), series)
+        expected = fit.slope * (series.size - 1) / series.mean()
+        assert trend(series) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+    def test_leading_axes_are_series(self) -> None:
+        series = np.random.default_rng(0).random((3, 2, 5)) + 1
+        assert trend(series).shape == (3, 2)
+        assert trend(series)[2, 1] == trend(series[2, 1])
+
+
+class TestTrailingMean:
+    def test_by_hand(self) -> None:
+        assert trailing_mean(np.array([1.0, 3.0, 5.0, 7.0]), window=2).tolist() == [1.0, 2.0, 4.0, 6.0]
+
+    @given(arrays(float, st.integers(1, 40), elements=st.floats(0, 400)), st.integers(1, 50))
+    def test_equals_the_loop(self, incomes, window) -> None:
+        loop = [incomes[max(t + 1 - window, 0) : t + 1].mean() for t in range(incomes.size)]
+        assert trailing_mean(incomes, window) == pytest.approx(np.array(loop), rel=1e-9, abs=1e-9)
+
+    def test_leading_axes_are_seeds(self) -> None:
+        incomes = np.random.default_rng(0).random((3, 250))
+        curves = trailing_mean(incomes)
+        assert curves.shape == (3, 250)
+        assert curves[1].tolist() == trailing_mean(incomes[1]).tolist()
+        assert curves[:, -1] == pytest.approx(incomes[:, -WINDOW:].mean(axis=1))
