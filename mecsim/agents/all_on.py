@@ -1,4 +1,4 @@
-"""All tasks on, spread by priority: the strongest policy that ignores learning, a control."""
+"""All tasks on, spread by priority: a control that learns nothing."""
 
 from __future__ import annotations
 
