@@ -68,6 +68,10 @@ class TestByHand:
         links = np.array([[np.inf, 1e6], [1e6, np.inf]])
         delay = physics.link_delay_s(np.full(3, 50e3), np.array([1, 0, -1]), CELL, links)
         assert delay == exactly([0.05, 0.0, 0.0])
+        one_way = np.array([[np.inf, 1e6], [2e6, np.inf]])  # C from the serving BS (row) to the computing one
+        assert physics.link_delay_s(np.full(3, 50e3), np.array([1, 0, 0]), CELL, one_way) == exactly(
+            [0.05, 0.0, 0.025]
+        )
         cut = np.array([[np.inf, 0.0], [0.0, np.inf]])
         assert physics.link_delay_s(np.full(3, 50e3), np.array([1, 0, 1]), CELL, cut).tolist() == [
             np.inf,

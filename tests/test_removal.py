@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import TINY, random_placement, random_proto, random_state, scenarios, seeds
 
-from mecsim.refinement import Refinement
+from mecsim.refinement import Refinement, fit_capacity
 from mecsim.removal import Contest, _LiveKeys, removal_order
 from mecsim.scenario import Scenario
 
@@ -39,6 +39,25 @@ def test_the_order_is_that_of_working_out_every_key_after_every_removal(scenario
             kept[lowest] = -1
         fast = removal_order(contest, placement, members)
         assert fast[: len(slow)] == slow
+
+
+@pytest.mark.parametrize("alpha", [0.03, 0.3, 1.0])
+def test_no_more_tasks_go_than_10_asks_for(alpha) -> None:
+    """At the paper's size the lazy order runs past the last removal that is needed; lines 5-8 stop there."""
+    scenario, spared = Scenario(interference=alpha, tau_s=12.0, initial_energy_j=1.0), 0
+    for seed in range(8):
+        state = random_state(scenario, seed)
+        contest = Contest.of(scenario, state, scenario.cell, Refinement(), None, None)
+        kept = scenario.cell.copy()
+        for bs in range(scenario.n_bs):
+            order = removal_order(contest, kept, np.flatnonzero(kept == bs))
+            left = iter(order)
+            while not contest.fits(kept, bs):
+                kept[next(left)] = -1
+            spared += len(list(left)) > 1
+        action = fit_capacity(scenario, state, scenario.cell)
+        assert action.placement.tolist() == kept.tolist()
+    assert spared > 0
 
 
 @given(scenarios(), seeds, contest_settings)
