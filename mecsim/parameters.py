@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from mecsim.scenario import PRESETS, Positive
+from mecsim.scenario import Positive, PresetName
 from mecsim.settings import SettingError, Settings
 
-Preset = Literal[tuple(PRESETS)]  # type: ignore[valid-type]
 Count = Annotated[int, Field(ge=1)]
 Hidden = Annotated[tuple[Count, ...], Field(min_length=1)]
 
@@ -41,7 +40,7 @@ class WalkParameters(Parameters):
         slots: slots simulated where a figure needs time.
     """
 
-    preset: Preset
+    preset: PresetName
     seed: Annotated[int, Field(ge=0)]
     slots: Count
 
@@ -58,7 +57,7 @@ class TrainingParameters(Parameters):
         actor_hidden, critic_hidden: neurons in each hidden layer.
     """
 
-    preset: Preset
+    preset: PresetName
     learning_rate: Positive
     gamma: Annotated[float, Field(ge=0, lt=1)]
     slots: Count

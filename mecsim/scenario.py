@@ -13,7 +13,11 @@ from mecsim.settings import SettingError, Settings
 
 
 def _pair(value: Any) -> Any:
-    return (value, value) if isinstance(value, int | float) else value
+    if isinstance(value, int | float):
+        return (value, value)
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError("a number or a range (low, high)")
+    return value
 
 
 def _each(value: Any) -> Any:
@@ -110,7 +114,10 @@ class Scenario(Settings):
         n_bs = len(self.devices)
         for name in PER_BS_FIELDS:
             if len(getattr(self, name)) not in (1, n_bs):
-                raise ValueError(f"{name} should have one number, or one for each of the {n_bs} BSs")
+                raise ValueError(
+                    f"{name} = {getattr(self, name)} is not allowed: it should have one number, or one for each of "
+                    f"the {n_bs} BSs"
+                )
         if self.deadline_s[1] > self.tau_s:
             raise ValueError(
                 f"tau_s = {self.tau_s} is not allowed: it should be at least the longest deadline, "
@@ -216,3 +223,5 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """What each preset changes: `calibrated` is the cell that the calibration rule picks, `printed` keeps eq. (3) to
 the letter, `physical` has -174 dBm/Hz of noise and 3GPP urban path loss at the edge of a 250 m cell."""
+
+PresetName = Literal[tuple(PRESETS)]  # type: ignore[valid-type]

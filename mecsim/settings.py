@@ -37,7 +37,18 @@ def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
         near = get_close_matches(field, model.model_fields, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the fields are {', '.join(model.model_fields)}."
         return f"{model.__name__} has no field {field!r}: {hint}"
-    reason = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    allowed = _allowed(detail)
     if not field:
-        return f"{model.__name__}: {reason}."
-    return f"{model.__name__}.{field} = {detail['input']!r} is not allowed: it should be {reason}."
+        return f"{model.__name__}: {allowed}."
+    return f"{model.__name__}.{field} = {detail['input']!r} is not allowed: it should {allowed}."
+
+
+def _allowed(detail: ErrorDetails) -> str:
+    """What a value should do, to follow "it should"; the whole reason where no field is to blame."""
+    if detail["type"] == "too_short":
+        return f"have at least {detail['ctx']['min_length']} item"
+    message = detail["msg"]
+    if detail["type"] == "value_error":
+        reason = message.removeprefix("Value error, ")
+        return f"be {reason}" if detail["loc"] else reason
+    return message.removeprefix("Input should ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
@@ -40,6 +40,8 @@ AGENTS = {
     "untrained": "mecsim.agents.into:INTO",
 }
 """Where each agent's class is; an agent is imported when it is first asked for, so that physics needs no torch."""
+
+AgentName = Literal[tuple(AGENTS)]  # type: ignore[valid-type]
 
 
 def agent_class(name: str) -> type[Agent]:

@@ -7,12 +7,12 @@ import json
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from mecsim.agents import AGENTS, Agent, agent_class
+from mecsim.agents import Agent, AgentName, agent_class
 from mecsim.experiments.provenance import NUMERICS
 from mecsim.refinement import Refinement
-from mecsim.scenario import PRESETS, Scenario
+from mecsim.scenario import PresetName, Scenario
 from mecsim.settings import SettingError, Settings
 
 LEARNERS = ("INTO", "DDQN")
@@ -36,28 +36,14 @@ class Run(Settings):
         seed: seed of the agent and of the twin it trains in.
     """
 
-    agent: str
-    preset: str = "calibrated"
+    agent: AgentName
+    preset: PresetName = "calibrated"
     changes: dict[str, Any] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
     refinement: dict[str, Any] = Field(default_factory=dict)
     slots: Count = 2000
     evaluation_slots: Annotated[int, Field(ge=1)] = 500
     seed: Count = 0
-
-    @field_validator("agent")
-    @classmethod
-    def _known_agent(cls, value: str) -> str:
-        if value not in AGENTS:
-            raise ValueError(f"one of {', '.join(AGENTS)}")
-        return value
-
-    @field_validator("preset")
-    @classmethod
-    def _known_preset(cls, value: str) -> str:
-        if value not in PRESETS:
-            raise ValueError(f"one of {', '.join(PRESETS)}")
-        return value
 
     def scenario(self) -> Scenario:
         """The scenario of the run."""
