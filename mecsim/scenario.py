@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from numbers import Real
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from mecsim.settings import SettingError, Settings
 
 
 def _pair(value: Any) -> Any:
-    if isinstance(value, int | float):
+    if isinstance(value, Real):
         return (value, value)
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ValueError("a number or a range (low, high)")
@@ -21,14 +22,25 @@ def _pair(value: Any) -> Any:
 
 
 def _each(value: Any) -> Any:
-    return (value,) if isinstance(value, int | float) else value
+    if isinstance(value, Real):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        raise ValueError("one number, or one for each BS")
+    return value
+
+
+def _links(value: Any) -> Any:
+    named = isinstance(value, str) and value in ("all", "line", "star")
+    if not named and not (isinstance(value, list | tuple) and all(len(pair) == 2 for pair in value)):
+        raise ValueError("'all', 'line', 'star' or pairs of BSs")
+    return value
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Range = Annotated[tuple[Positive, Positive], BeforeValidator(_pair)]
 PerBS = Annotated[tuple[Positive, ...], BeforeValidator(_each)]
-Link = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+Links = Annotated[Literal["all", "line", "star"] | tuple[tuple[int, int], ...], BeforeValidator(_links)]
 
 
 def _quantity(default: Any, symbol: str, unit: str, source: str, **limits: Any) -> Any:
@@ -68,7 +80,7 @@ class Scenario(Settings):
     noise_w_per_hz: Positive = _quantity(1e-8, "N_0", "W/Hz", "section V")
     cpu_hz: PerBS = _quantity(5e9, "F_i", "Hz", "section V", validate_default=True)
     link_bps: Positive = _quantity(100e6, "C", "bit/s", "section V")
-    links: Literal["all", "line", "star"] | tuple[Link, ...] = _quantity("all", "", "", "A17")
+    links: Links = _quantity("all", "", "", "A17")
 
     tau_s: Positive = _quantity(3.0, "tau", "s", "A3")
     interference: float = _quantity(0.03, "alpha", "1", "A1", ge=0, le=1)
@@ -128,7 +140,9 @@ class Scenario(Settings):
                 f"deadline_scale = {self.deadline_scale} is not allowed: it should keep the lower end of "
                 f"deadline_s = {self.deadline_s} below the upper"
             )
-        if isinstance(self.links, tuple) and any(a == b or max(a, b) >= n_bs for a, b in self.links):
+        if isinstance(self.links, tuple) and any(
+            a == b or min(a, b) < 0 or max(a, b) >= n_bs for a, b in self.links
+        ):
             raise ValueError(
                 f"links = {self.links} is not allowed: a link joins two of the BSs 0..{n_bs - 1}"
             )

@@ -24,10 +24,19 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise SettingError(_sentence(type(self), error.errors()[0])) from None
 
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values().items()))
+
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated like a new record."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self)(**{**fields, **changes})
+        return type(self)(**{**self._values(), **changes})
+
+    def _values(self) -> dict[str, Any]:
+        """The fields alone, without what a subclass has worked out from them and keeps."""
+        return {name: getattr(self, name) for name in type(self).model_fields}
 
 
 def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
