@@ -42,14 +42,17 @@ class ProtoAction(NamedTuple):
         offload: x, (n_devices,).
         peer: y, (n_devices, n_bs).
         cpu_share: f as a share of each BS's CPU, (n_devices, n_bs).
+        order: numbers in the order of `peer` where rounding has made some of those equal, (n_devices, n_bs): a
+            sigmoid in single precision is 1 for every input above 17.
     """
 
     offload: Array
     peer: Array
     cpu_share: Array
+    order: Array | None = None
 
 
-def nearest_discrete(offload: Array, peer: Array) -> Ints:
+def nearest_discrete(offload: Array, peer: Array, order: Array | None = None) -> Ints:
     """The valid discrete action nearest to a proto-action, eq. (15) under C1-C3, in closed form.
 
     For one task the distance to "discard" is |x|^2 + |y|^2, that to "offload to BS k" is smaller by
@@ -59,11 +62,12 @@ def nearest_discrete(offload: Array, peer: Array) -> Ints:
     Args:
         offload: x, (..., n_devices), any finite numbers.
         peer: y, (..., n_devices, n_bs).
+        order: numbers in the order of y before rounding, see `ProtoAction`; y itself by default.
 
     Returns:
         The BS that computes each task, -1 where it is discarded, (..., n_devices).
     """
-    best = np.argmax(peer, axis=-1)
+    best = np.argmax(peer if order is None else order, axis=-1)
     score = offload + np.max(peer, axis=-1)
     return np.where(score > 1.0, best, -1)
 
@@ -118,11 +122,10 @@ def refine(
         ValueError: the proto-action holds a NaN.
     """
     for name, values in zip(proto._fields, proto, strict=True):
-        if np.isnan(values).any():
+        if values is not None and np.isnan(values).any():
             raise ValueError(f"proto-action {name} holds a NaN; it should hold numbers.")
-    return refine_discrete(
-        scenario, state, nearest_discrete(proto.offload, proto.peer), settings, proto.cpu_share
-    )
+    placement = nearest_discrete(proto.offload, proto.peer, proto.order)
+    return refine_discrete(scenario, state, placement, settings, proto.cpu_share)
 
 
 def refine_discrete(

@@ -22,7 +22,7 @@ from mecsim.agents.networks import (
 )
 from mecsim.agents.replay import Replay
 from mecsim.mdp import Vector
-from mecsim.refinement import Refinement, refine
+from mecsim.refinement import ProtoAction, Refinement, refine
 from mecsim.scenario import NonNegative, Positive, Scenario
 from mecsim.state import Action, SystemState
 
@@ -91,17 +91,27 @@ class INTO(Learner):
         self._proto = np.empty(0, np.float32)
 
     def act(self, state: SystemState) -> Action:
-        return self._refine(state, self.proto_action(state))
+        return refine(self.scenario, state, self.proto_action(state), self.refinement)
 
     def explore(self, state: SystemState) -> Action:
         noise = self.exploration.standard_normal(self.encoder.action_size, dtype=np.float32)
-        self._proto = self.proto_action(state) + np.float32(self.settings.noise) * noise
-        return self._refine(state, self._proto)
+        self._proto = self._actor_output(state)[0] + np.float32(self.settings.noise) * noise
+        return refine(self.scenario, state, self.encoder.proto(self._proto), self.refinement)
+
+    def proto_action(self, state: SystemState) -> ProtoAction:
+        """phi(s | theta_phi), the actor's output before noise and refinement.
+
+        A trained actor's y are often 1 but for rounding; what enters the sigmoid keeps them apart.
+        """
+        output, before_sigmoid = self._actor_output(state)
+        return self.encoder.proto(output)._replace(order=self.encoder.proto(before_sigmoid).peer)
 
     @torch.no_grad()
-    def proto_action(self, state: SystemState) -> Vector:
-        """phi(s | theta_phi), the actor's output before noise and refinement, (action_size,)."""
-        return self.actor(to_tensor(self.encoder.encode(state), self.device)).squeeze(0).cpu().numpy()
+    def _actor_output(self, state: SystemState) -> tuple[Vector, Vector]:
+        """The action vector, and what enters the sigmoid of its last layer."""
+        before = self.actor[:-1](to_tensor(self.encoder.encode(state), self.device))
+        after = self.actor[-1](before)
+        return after.squeeze(0).cpu().numpy(), before.squeeze(0).cpu().numpy()
 
     def remember(self, state: SystemState, action: Action, income: float, next_state: SystemState) -> None:
         encode = self.encoder.encode
@@ -127,6 +137,3 @@ class INTO(Learner):
 
         follow(self.target_critic, self.critic, settings.critic_update_rate)  # line 13: (21)
         follow(self.target_actor, self.actor, settings.actor_update_rate)  # and (22)
-
-    def _refine(self, state: SystemState, proto: Vector) -> Action:
-        return refine(self.scenario, state, self.encoder.proto(proto), self.refinement)

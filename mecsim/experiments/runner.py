@@ -20,7 +20,7 @@ from mecsim.experiments.runs import EVALUATION_WORLDS, LEARNERS, Run
 from mecsim.system import PhysicalSystem
 from mecsim.twin import DigitalTwin
 
-CHECKPOINT_EVERY = 500
+CHECKPOINT_EVERY = 1000
 WORK = store.ROOT / "build" / "checkpoints"
 
 
