@@ -10,7 +10,7 @@ from torch import nn
 from worlds import TINY, random_state
 
 from mecsim.agents.into import INTO, INTOSettings
-from mecsim.refinement import refine
+from mecsim.refinement import nearest_discrete, refine
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.training import train
@@ -116,21 +116,36 @@ class TestTableII:
 class TestActing:
     def test_the_actor_s_output_is_in_the_unit_box_and_refined(self) -> None:
         agent, state = into(), random_state(WORLD, 1)
-        vector = agent.proto_action(state)
-        assert vector.shape == (agent.encoder.action_size,)
-        assert (vector > 0).all()
-        assert (vector < 1).all()
-        action = agent.act(state)
+        proto = agent.proto_action(state)
+        for part in (proto.offload, proto.peer, proto.cpu_share):
+            assert (part > 0).all()
+            assert (part < 1).all()
+        assert agent.act(state).placement.tolist() == refine(WORLD, state, proto).placement.tolist()
         assert (
-            action.placement.tolist() == refine(WORLD, state, agent.encoder.proto(vector)).placement.tolist()
+            agent.act(state).placement.tolist()
+            == refine(WORLD, state, proto._replace(order=None)).placement.tolist()
         )
+
+    def test_a_saturated_actor_still_prefers_the_bs_of_its_largest_y(self) -> None:
+        agent, state = into(), random_state(WORLD, 1)
+        before_sigmoid = np.full(agent.encoder.action_size, 40.0, np.float32)
+        peer = before_sigmoid[WORLD.n_devices : WORLD.n_devices * (1 + WORLD.n_bs)].reshape(-1, WORLD.n_bs)
+        favourite = np.arange(WORLD.n_devices) % WORLD.n_bs
+        peer[np.arange(WORLD.n_devices), favourite] += 1.0  # a sigmoid of 40 and of 41 are both 1 in float32
+        with torch.no_grad():
+            agent.actor[-2].weight.zero_()
+            agent.actor[-2].bias.copy_(torch.from_numpy(before_sigmoid))
+        proto = agent.proto_action(state)
+        assert (proto.peer == 1.0).all()
+        assert nearest_discrete(proto.offload, proto.peer, proto.order).tolist() == favourite.tolist()
+        assert set(nearest_discrete(proto.offload, proto.peer).tolist()) == {0}
 
     def test_exploration_adds_normal_noise_of_constant_width(self) -> None:
         agent, state = into(noise=0.25), random_state(WORLD, 1)
         noise = []
         for _ in range(400):
             agent.explore(state)
-            noise.append(agent._proto - agent.proto_action(state))
+            noise.append(agent._proto - agent._actor_output(state)[0])
         noise = np.array(noise)
         assert abs(noise.mean()) < 5 * 0.25 / np.sqrt(noise.size)
         assert noise.std() == pytest.approx(0.25, rel=0.05)
