@@ -113,12 +113,21 @@ class TestMeasure:
             assert sorted(part["value"].unique()) == list(sweep.values)
             assert sorted(part["bs"].unique()) == [1, 2, 3]
 
-    def test_a_row_is_a_rollout_of_the_control(self, measured) -> None:
-        table = read_tables(measured.folder).set_index(["sweep", "value", "seed", "bs"])
-        scenario = Scenario(interference=0.03, mean_gain=0.5, tau_s=3.0, award_scale=(2.0, 1.0, 1.0))
+    @pytest.mark.parametrize(
+        ("sweep", "value", "changes"),
+        [
+            ("xi", 2.0, {"award_scale": (2.0, 1.0, 1.0)}),
+            ("zeta", 1.2, {"density_scale": (1.0, 1.2, 1.2)}),
+            ("sigma", 1.2, {"gain_scale": 1.2}),
+            ("rho", 1.2, {"harvest_scale": 1.2}),
+        ],
+    )
+    def test_a_row_is_a_rollout_of_the_control(self, measured, sweep, value, changes) -> None:
+        table = read_tables(measured.folder).set_index(["sweep", "value", "seed", "bs"]).sort_index()
+        scenario = Scenario(interference=0.03, mean_gain=0.5, tau_s=3.0, **changes)
         record = rollout(make_agent("all-on", scenario), PhysicalSystem(scenario, 1), 3)
         for bs in range(3):
-            row = table.loc[("xi", 2.0, 1, bs + 1)]
+            row = table.loc[(sweep, value, 1, bs + 1)]
             assert row["offloading"] == pytest.approx(record.offloading[:, bs].mean())
             assert row["income"] == pytest.approx(record.income.mean())
 
