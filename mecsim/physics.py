@@ -115,7 +115,7 @@ def slack_s(deadline_s: Array, uplink_s: Array, link_s: Array) -> Array:
 
 def required_cpu_hz(cycles: Array, slack: Array) -> Array:
     """Least CPU that meets the deadline l, eq. (18), in Hz: z v / slack, infinite where no time is left."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.where(slack > 0, cycles / np.maximum(slack, 0.0), np.inf)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,11 +49,11 @@ def plot_curves(curves: Mapping[str, Array], ax: Axes | None = None, every: int 
     Args:
         curves: by label, arrays of shape (seeds, slots).
         ax: where to draw.
-        every: slots between two drawn points.
+        every: slots between two drawn points, counted from the last.
     """
     ax = ax or plt.gca()
-    for (label, runs), colour in zip(curves.items(), SERIES_COLOURS, strict=False):
-        slots = np.arange(every - 1, runs.shape[1], every)
+    for (label, runs), colour in zip(curves.items(), cycle(SERIES_COLOURS), strict=False):
+        slots = np.arange(runs.shape[1] - 1, -1, -every)[::-1]
         if len(runs) > 1:
             band = [interval(runs[:, slot]) for slot in slots]
             ax.fill_between(

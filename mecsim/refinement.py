@@ -60,7 +60,7 @@ def nearest_discrete(offload: Array, peer: Array, order: Array | None = None) ->
     goes to the discard, then to the lowest BS.
 
     Args:
-        offload: x, (..., n_devices), any finite numbers.
+        offload: x, (..., n_devices), any numbers but NaN.
         peer: y, (..., n_devices, n_bs).
         order: numbers in the order of y before rounding, see `ProtoAction`; y itself by default.
 
@@ -68,8 +68,7 @@ def nearest_discrete(offload: Array, peer: Array, order: Array | None = None) ->
         The BS that computes each task, -1 where it is discarded, (..., n_devices).
     """
     best = np.argmax(peer if order is None else order, axis=-1)
-    score = offload + np.max(peer, axis=-1)
-    return np.where(score > 1.0, best, -1)
+    return np.where(np.max(peer, axis=-1) > 1.0 - offload, best, -1)
 
 
 def keep_affordable(scenario: Scenario, state: SystemState, placement: Ints) -> Ints:

@@ -126,21 +126,20 @@ def removal_order(contest: Contest, kept: Ints, members: Ints) -> list[int]:
     demand = dict(zip(members.tolist(), np.where(keys > 0, demands, 0.0).tolist(), strict=True))
     heap = list(zip(contest.tier[members].tolist(), keys.tolist(), members.tolist(), strict=True))
     heapq.heapify(heap)
-    total, hopeless = sum(demand.values()), int((keys <= 0).sum())
+    hopeless = int((keys <= 0).sum())
     live = _LiveKeys(contest, offload)
     order: list[int] = []
-    while heap and (hopeless or total > capacity):
+    while heap and (hopeless or sum(demand.values()) > capacity):  # a running total would lose digits
         tier, key, task = heap[0]
         fresh, needs = live.key(task)
         hopeless -= key <= 0
-        total -= demand[task]
         if fresh > key:
             heapq.heapreplace(heap, (tier, fresh, task))
             demand[task] = needs if fresh > 0 else 0.0
             hopeless += fresh <= 0
-            total += demand[task]
             continue
         heapq.heappop(heap)
+        del demand[task]
         live.silence(task)
         order.append(task)
     return order

@@ -120,5 +120,6 @@ def render_entry(run: NotebookRun, out: Path) -> str:
 
 
 def format_duration(seconds: float) -> str:
+    """A duration as a reader says it: 12 s, 3 min 05 s."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from numbers import Real
+from operator import index
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from mecsim.settings import SettingError, Settings
 def _pair(value: Any) -> Any:
     if isinstance(value, Real):
         return (value, value)
-    if not isinstance(value, list | tuple) or len(value) != 2:
+    if not isinstance(value, list | tuple | np.ndarray) or len(value) != 2:
         raise ValueError("a number or a range (low, high)")
     return value
 
@@ -24,16 +25,18 @@ def _pair(value: Any) -> Any:
 def _each(value: Any) -> Any:
     if isinstance(value, Real):
         return (value,)
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, list | tuple | np.ndarray):
         raise ValueError("one number, or one for each BS")
     return value
 
 
 def _links(value: Any) -> Any:
-    named = isinstance(value, str) and value in ("all", "line", "star")
-    if not named and not (isinstance(value, list | tuple) and all(len(pair) == 2 for pair in value)):
-        raise ValueError("'all', 'line', 'star' or pairs of BSs")
-    return value
+    if isinstance(value, str) and value in ("all", "line", "star"):
+        return value
+    try:
+        return tuple((index(a), index(b)) for a, b in value)
+    except (TypeError, ValueError):
+        raise ValueError("'all', 'line', 'star' or pairs of BSs") from None
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -26,6 +26,8 @@ def stream(seed: int, name: str) -> np.random.Generator:
     """
     if seed < 0:
         raise ValueError(f"seed = {seed} is not allowed: it should be 0 or more.")
+    if name not in STREAMS:
+        raise ValueError(f"stream = {name!r} is not allowed: it should be one of {', '.join(STREAMS)}.")
     sequence = np.random.SeedSequence(seed, spawn_key=(STREAMS.index(name),))
     return np.random.Generator(np.random.PCG64(sequence))
 

@@ -131,13 +131,18 @@ class DigitalTwin:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that the virtual space's future depends on, ready for JSON."""
-        return {"virtual": self._virtual.snapshot(), "estimation": generator_state(self._estimation)}
+        return {
+            "virtual": self._virtual.snapshot(),
+            "estimation": generator_state(self._estimation),
+            "held": [self._held.gain.tolist(), self._held.harvest_j.tolist()],
+        }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Goes back to a snapshot of a twin with the same description, seed and deviation."""
         self._virtual.restore(snapshot["virtual"])
         restore_generator(self._estimation, snapshot["estimation"])
-        self._held = self._virtual.state
+        gain, harvest = map(np.array, snapshot["held"])
+        self._held = replace(self._virtual.state, gain=gain, harvest_j=harvest)
 
     def _task(self, index: int) -> Task:
         state = self.state

@@ -1,0 +1,334 @@
+"""Algorithm 1: line 1 against brute force, all of it against the paper's loops and by hand."""
+
+from dataclasses import replace
+
+import literal
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from worlds import TINY, as_placement, one_hot, random_placement, random_proto, random_state, scenarios, seeds
+
+from mecsim.outcome import outcome
+from mecsim.refinement import (
+    ProtoAction,
+    Refinement,
+    fit_capacity,
+    keep_affordable,
+    nearest_discrete,
+    refine,
+    refine_discrete,
+)
+from mecsim.scenario import PRESETS, Scenario
+from mecsim.settings import SettingError
+from mecsim.state import SystemState
+from mecsim.system import PhysicalSystem
+
+READINGS = ("reassess", "one-shot")
+HOPELESS = ("worst slack", "lowest index")
+SMALL = st.integers(1, 3)
+
+
+class TestNearestDiscreteAction:
+    """Eq. (15). Numbers are multiples of 1/4, which floating-point arithmetic handles exactly: ties are ties."""
+
+    @staticmethod
+    def protos(low: int, high: int) -> st.SearchStrategy:
+        quarter = st.integers(low, high).map(lambda n: n / 4)
+
+        def of(size: tuple[int, int]) -> st.SearchStrategy:
+            n, k = size
+            row = st.lists(quarter, min_size=k, max_size=k)
+            return st.tuples(st.lists(quarter, min_size=n, max_size=n), st.lists(row, min_size=n, max_size=n))
+
+        return st.tuples(SMALL, SMALL).flatmap(of)
+
+    @given(protos(-8, 12))
+    def test_equals_brute_force_in_the_euclidean_norm(self, proto) -> None:
+        found = nearest_discrete(np.array(proto[0]), np.array(proto[1]))
+        _, y = literal.nearest(*proto, literal.euclid)
+        assert found.tolist() == as_placement(y)
+
+    @given(protos(0, 4))
+    def test_equals_brute_force_in_the_l1_norm_on_the_range_of_an_actor(self, proto) -> None:
+        found = nearest_discrete(np.array(proto[0]), np.array(proto[1]))
+        _, y = literal.nearest(*proto, literal.manhattan)
+        assert found.tolist() == as_placement(y)
+
+    @given(scenarios(most_bs=3, most_devices=1), seeds)
+    def test_no_valid_action_is_nearer_to_a_noisy_output(self, scenario, seed) -> None:
+        proto = random_proto(scenario, seed)
+        placement = nearest_discrete(proto.offload, proto.peer)
+        target = literal.flat(proto.offload.tolist(), proto.peer.tolist())
+        distances = [
+            literal.euclid(literal.flat(*action), target)
+            for action in literal.valid_actions(scenario.n_devices, scenario.n_bs)
+        ]
+        mine = literal.euclid(literal.flat(*one_hot(scenario, placement)), target)
+        assert mine <= min(distances) + 1e-12
+
+    def test_outside_the_unit_interval_the_two_norms_may_differ_and_the_euclidean_decides(self) -> None:
+        x_hat, y_hat = [1.5], [[-0.25]]
+        assert literal.nearest(x_hat, y_hat, literal.euclid)[0] == [1]
+        assert literal.nearest(x_hat, y_hat, literal.manhattan)[0] == [0]
+        assert nearest_discrete(np.array(x_hat), np.array(y_hat)).tolist() == [0]
+
+    def test_ties_go_to_the_discard_then_to_the_lowest_bs(self) -> None:
+        assert nearest_discrete(np.array([0.5]), np.array([[0.5, 0.5]])).tolist() == [-1]
+        assert nearest_discrete(np.array([0.75]), np.array([[0.25, 0.5, 0.5]])).tolist() == [1]
+
+    def test_an_order_from_before_rounding_breaks_ties_and_decides_nothing_else(self) -> None:
+        offload, peer = np.array([1.0, 0.5, 0.2]), np.array([[1.0, 1.0], [0.5, 0.5], [0.7, 0.6]])
+        order = np.array([[20.0, 30.0], [0.0, 1e-9], [0.8, 0.4]])
+        assert nearest_discrete(offload, peer, order).tolist() == [1, -1, -1]
+        assert nearest_discrete(offload, peer).tolist() == [0, -1, -1]
+
+    @given(scenarios(), seeds)
+    def test_the_order_of_y_itself_changes_nothing(self, scenario, seed) -> None:
+        proto = random_proto(scenario, seed)
+        found = nearest_discrete(proto.offload, proto.peer, np.exp(proto.peer))
+        assert found.tolist() == nearest_discrete(proto.offload, proto.peer).tolist()
+
+    def test_leading_axes_equal_the_loop(self) -> None:
+        rng = np.random.default_rng(0)
+        offload, peer = rng.random((4, 2, 5)), rng.random((4, 2, 5, 3))
+        whole = nearest_discrete(offload, peer)
+        for index in np.ndindex(4, 2):
+            assert whole[index].tolist() == nearest_discrete(offload[index], peer[index]).tolist()
+
+    @pytest.mark.parametrize(
+        ("x", "y", "placement"),
+        [
+            (np.inf, [np.inf, 0.0], 0),
+            (np.inf, [0.0, 0.5], 1),
+            (-np.inf, [1.0, 1.0], -1),
+            (0.9, [-np.inf, np.inf], 1),
+            (0.9, [-np.inf, -np.inf], -1),
+            (1e300, [0.0, 0.0], 0),
+            (1.7e308, [1.7e308, 0.0], 0),
+            (-1e300, [1e300, 0.0], -1),
+            (0.0, [0.0, 0.0], -1),
+        ],
+    )
+    def test_infinite_and_extreme_outputs(self, x: float, y: list[float], placement: int) -> None:
+        assert nearest_discrete(np.array([x]), np.array([y])).tolist() == [placement]
+
+    @pytest.mark.parametrize("x", [np.inf, -np.inf])
+    def test_opposite_infinities_are_a_tie_and_discard(self, x: float) -> None:
+        assert nearest_discrete(np.array([x]), np.array([[-x, -x]])).tolist() == [-1]
+
+
+def check_against_the_loops(
+    scenario: Scenario, seed: int, reading: str, hopeless: str = "worst slack", cpu: str = "least"
+) -> None:
+    """`refine` does what the literal Algorithm 1 does: the same tasks on the same BSs with the same CPU."""
+    state, proto = random_state(scenario, seed), random_proto(scenario, seed)
+    settings = Refinement(reading=reading, hopeless=hopeless, cpu=cpu)
+    action = refine(scenario, state, proto, settings)
+    slot = literal.Slot.of(scenario, state)
+    f_hat = proto.cpu_share.tolist() if cpu == "actor" else None
+    _, y, f = literal.algorithm_1(slot, proto.offload.tolist(), proto.peer.tolist(), reading, hopeless, f_hat)
+    if cpu == "pro rata":
+        f = literal.share_out(slot, f)
+    assert action.placement.tolist() == as_placement(y)
+    assert action.allocated_hz(scenario.n_bs) == pytest.approx(np.array(f), rel=1e-6)
+
+
+class TestAgainstTheLoopsOfThePaper:
+    @pytest.mark.parametrize("hopeless", HOPELESS)
+    @pytest.mark.parametrize("reading", READINGS)
+    @given(scenarios(), seeds)
+    @hypothesis_settings(max_examples=150)
+    def test_small_systems(self, reading, hopeless, scenario, seed) -> None:
+        check_against_the_loops(scenario, seed, reading, hopeless)
+
+    @pytest.mark.parametrize("cpu", ["pro rata", "actor"])
+    @pytest.mark.parametrize("reading", READINGS)
+    @given(scenarios(), seeds)
+    @hypothesis_settings(max_examples=100)
+    def test_the_other_ways_to_share_cpu(self, reading, cpu, scenario, seed) -> None:
+        check_against_the_loops(scenario, seed, reading, cpu=cpu)
+
+    @pytest.mark.parametrize("reading", READINGS)
+    @pytest.mark.parametrize("preset", PRESETS)
+    def test_the_paper_s_size(self, preset, reading) -> None:
+        check_against_the_loops(Scenario.preset(preset), seed=11, reading=reading)
+
+    @pytest.mark.parametrize("reading", READINGS)
+    @given(scenarios(), seeds)
+    @hypothesis_settings(max_examples=100)
+    def test_random_placements_and_shielded_tasks(self, reading, scenario, seed) -> None:
+        state, placement = random_state(scenario, seed), random_placement(scenario, seed)
+        shielded = np.random.default_rng(seed).random(scenario.n_devices) < 0.5
+        slot = literal.Slot.of(scenario, state)
+        x, y = literal.with_energy(slot, *one_hot(scenario, placement))
+        powered = keep_affordable(scenario, state, placement)
+        assert powered.tolist() == as_placement(y)
+        action = fit_capacity(scenario, state, powered, Refinement(reading=reading), shielded=shielded)
+        _, y, f = literal.fit_capacity(slot, x, y, reading, shielded=shielded.tolist())
+        assert action.placement.tolist() == as_placement(y)
+        assert action.allocated_hz(scenario.n_bs) == pytest.approx(np.array(f), rel=1e-6)
+
+    @given(scenarios(), seeds)
+    def test_lines_2_to_8_alone_are_refine_discrete(self, scenario, seed) -> None:
+        state, proto = random_state(scenario, seed), random_proto(scenario, seed)
+        whole = refine(scenario, state, proto)
+        parts = refine_discrete(scenario, state, nearest_discrete(proto.offload, proto.peer))
+        assert whole.placement.tolist() == parts.placement.tolist()
+        assert whole.cpu_hz.tolist() == parts.cpu_hz.tolist()
+
+
+def one_cell(n: int, **changes: float) -> tuple[Scenario, SystemState]:
+    """One BS with n equal devices that do not hear each other: each uploads in 0.1 s and then needs 1 GHz."""
+    scenario = Scenario(devices=(n,), interference=0.0, cpu_hz=5e9, **changes)
+    ones = np.ones(n)
+    # B log2(1 + 0.1 x 0.1 / 0.01) = 1 Mbit/s, 0.1 Mbit: 0.1 s. 0.1e6 x 5000 = 5e8 cycles in the 0.5 s left: 1 GHz.
+    state = replace(
+        PhysicalSystem(scenario).state,
+        size_bits=1e5 * ones,
+        density_cycles_per_bit=5000 * ones,
+        deadline_s=0.6 * ones,
+        award=ones,
+        power_w=0.1 * ones,
+        gain=0.1 * ones,
+        energy_j=ones,
+    )
+    return scenario, state
+
+
+class TestByHand:
+    @pytest.mark.parametrize("reading", READINGS)
+    def test_what_fits_is_kept_with_the_least_cpu(self, reading) -> None:
+        scenario, state = one_cell(4)
+        action = refine_discrete(scenario, state, np.zeros(4, int), Refinement(reading=reading))
+        assert action.placement.tolist() == [0, 0, 0, 0]
+        assert action.cpu_hz == pytest.approx([1e9] * 4, rel=1e-12)
+
+    @pytest.mark.parametrize("reading", READINGS)
+    def test_the_lowest_priority_goes_first(self, reading) -> None:
+        # Seven tasks of 1 GHz on 5 GHz: two go, those of the smallest award per Hz.
+        scenario, state = one_cell(7)
+        state = replace(
+            state, award=np.array([2.0, 1.0, 3.0, 1.5, 2.0, 2.0, 2.0]), cpu_hz=np.array([5.000001e9])
+        )
+        action = refine_discrete(scenario, state, np.zeros(7, int), Refinement(reading=reading))
+        assert action.placement.tolist() == [0, -1, 0, -1, 0, 0, 0]
+
+    @pytest.mark.parametrize("reading", READINGS)
+    def test_equal_priorities_go_from_the_lowest_index(self, reading) -> None:
+        scenario, state = one_cell(7)
+        state = replace(state, cpu_hz=np.array([5.000001e9]))
+        action = refine_discrete(scenario, state, np.zeros(7, int), Refinement(reading=reading))
+        assert action.placement.tolist() == [-1, -1, 0, 0, 0, 0, 0]
+
+    @pytest.mark.parametrize("reading", READINGS)
+    def test_a_task_that_needs_all_of_a_bs_may_win_against_two(self, reading) -> None:
+        # Line 6 looks at award per Hz: 30 / 5 GHz beats 1 / 1 GHz, so both small tasks go.
+        scenario, state = one_cell(3)
+        state = replace(
+            state,
+            award=np.array([1.0, 1.0, 30.0]),
+            density_cycles_per_bit=np.array([5e3, 5e3, 24.9e3]),
+        )
+        action = refine_discrete(scenario, state, np.zeros(3, int), Refinement(reading=reading))
+        assert action.placement.tolist() == [-1, -1, 0]
+
+    @pytest.mark.parametrize("reading", READINGS)
+    def test_a_device_without_energy_is_discarded_16_17(self, reading) -> None:
+        scenario, state = one_cell(3)  # 0.1 W for 0.1 s takes 0.01 J
+        state = replace(state, energy_j=np.array([0.0101, 0.0099, 0.0]))
+        action = refine_discrete(scenario, state, np.zeros(3, int), Refinement(reading=reading))
+        assert action.placement.tolist() == [0, -1, -1]
+        assert action.cpu_hz[1:].tolist() == [0.0, 0.0]
+
+    @pytest.mark.parametrize(("hopeless", "kept"), [("worst slack", [0, -1]), ("lowest index", [-1, 0])])
+    def test_the_order_of_hopeless_tasks_matters_where_one_recovers(self, hopeless, kept) -> None:
+        """Two tasks that hear each other are both too late; alone, either is in time (A9)."""
+        scenario, state = one_cell(2)
+        scenario = scenario.replace(interference=1.0)
+        # Alone 0.1 s, together B log2(1 + 0.01 / 0.02) = 0.585 Mbit/s and 0.171 s.
+        state = replace(state, deadline_s=np.array([0.165, 0.16]), density_cycles_per_bit=np.full(2, 10.0))
+        action = refine_discrete(scenario, state, np.zeros(2, int), Refinement(hopeless=hopeless))
+        assert action.placement.tolist() == kept
+        once = refine_discrete(
+            scenario, state, np.zeros(2, int), Refinement(hopeless=hopeless, reading="one-shot")
+        )
+        assert once.placement.tolist() == [-1, -1]
+
+    def test_pro_rata_gives_out_all_of_a_bs(self) -> None:
+        scenario, state = one_cell(2)
+        state = replace(state, density_cycles_per_bit=np.array([5000.0, 2500.0]))
+        action = refine_discrete(scenario, state, np.zeros(2, int), Refinement(cpu="pro rata"))
+        # l is 1 and 0.5 GHz; 5 GHz in the proportion 2 : 1.
+        assert action.cpu_hz == pytest.approx([10e9 / 3, 5e9 / 3], rel=1e-12)
+
+    def test_the_actor_s_cpu_counts_in_10_and_asking_for_too_little_loses_the_task(self) -> None:
+        scenario, state = one_cell(3)
+        share = np.array([[0.5], [0.19], [0.4]])  # 2.5, 0.95 and 2 GHz, where 1 GHz is needed
+        action = refine_discrete(scenario, state, np.zeros(3, int), Refinement(cpu="actor"), share)
+        assert action.placement.tolist() == [0, -1, 0]
+        assert action.cpu_hz == pytest.approx([2.5e9, 0.0, 2e9], rel=1e-12)
+
+    def test_the_actor_s_cpu_is_cut_to_c4(self) -> None:
+        scenario, state = one_cell(2)
+        share = np.array([[7.0], [-3.0]])
+        action = refine_discrete(scenario, state, np.zeros(2, int), Refinement(cpu="actor"), share)
+        assert action.placement.tolist() == [0, -1]
+        assert action.cpu_hz.tolist() == [5e9, 0.0]
+
+    @pytest.mark.parametrize("reading", READINGS)
+    def test_a_shielded_task_goes_after_all_others(self, reading) -> None:
+        scenario, state = one_cell(7)
+        award = np.array([1.0, 1.0, 9.0, 9.0, 9.0, 9.0, 9.0])
+        state = replace(state, award=award, cpu_hz=np.array([5.000001e9]))
+        shielded = award < 2
+        action = refine_discrete(
+            scenario, state, np.zeros(7, int), Refinement(reading=reading), shielded=shielded
+        )
+        assert action.placement.tolist() == [0, 0, -1, -1, 0, 0, 0]
+
+    @pytest.mark.parametrize("reading", READINGS)
+    def test_a_task_that_all_but_misses_its_deadline_does_not_blind_the_sum_of_10(self, reading) -> None:
+        """Its demand of 1e25 Hz goes with it; what the others ask for must still be counted to the last Hz."""
+        scenario, state = one_cell(9)
+        deadline = state.deadline_s.copy()
+        deadline[4] = np.nextafter(0.1, 1.0)
+        state = replace(state, deadline_s=deadline)
+        action = refine_discrete(scenario, state, np.zeros(9, int), Refinement(reading=reading))
+        result = outcome(scenario, state, action)
+        assert action.cpu_hz.sum() <= 5e9 * (1 + 1e-12)
+        assert result.completed.tolist() == action.offload.tolist()
+
+    def test_no_link_no_peer(self) -> None:
+        scenario = Scenario(devices=(2, 2), links=(), initial_energy_j=10.0, interference=0.0)
+        state = replace(PhysicalSystem(scenario).state, deadline_s=np.full(4, 2.0))
+        action = refine_discrete(scenario, state, np.array([1, 0, 0, 1]))
+        assert action.placement.tolist() == [-1, 0, -1, 1]
+
+    @pytest.mark.parametrize("field", ProtoAction._fields)
+    def test_a_nan_is_refused_by_name(self, field) -> None:
+        state, proto = random_state(TINY, 0), random_proto(TINY, 0)
+        proto = proto._replace(order=proto.peer.copy())
+        getattr(proto, field).flat[3] = np.nan
+        with pytest.raises(ValueError, match=f"proto-action {field} holds a NaN"):
+            refine(TINY, state, proto)
+
+    def test_the_actor_s_cpu_has_to_be_given(self) -> None:
+        state = random_state(TINY, 0)
+        with pytest.raises(ValueError, match="cpu_share is missing"):
+            refine_discrete(TINY, state, TINY.cell, Refinement(cpu="actor"))
+
+    @pytest.mark.parametrize("field", Refinement.model_fields)
+    def test_an_unknown_reading_is_refused(self, field) -> None:
+        with pytest.raises(SettingError, match=f"Refinement.{field} = 'sometimes' is not allowed"):
+            Refinement(**{field: "sometimes"})
+
+    def test_nothing_given_is_changed(self) -> None:
+        state, proto = random_state(TINY, 3), random_proto(TINY, 3)
+        placement = random_placement(TINY, 3)
+        before = [np.array(value) for value in (*proto[:3], placement, *vars(state).values())]
+        refine(TINY, state, proto)
+        refine_discrete(TINY, state, placement)
+        after = [*proto[:3], placement, *vars(state).values()]
+        assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
