@@ -30,4 +30,12 @@ def test_a_parameter_is_refused_by_name(notebook, parameters, sentence, tmp_path
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_the_parameters_are_those_of_a_training(notebook):
     known = papermill.inspect_notebook(ROOT / "notebooks" / f"{notebook}.ipynb")
-    assert set(known) == {"preset", "learning_rate", "gamma", "slots", "seeds", "actor_hidden", "critic_hidden"}
+    assert set(known) == {
+        "preset",
+        "learning_rate",
+        "gamma",
+        "slots",
+        "seeds",
+        "actor_hidden",
+        "critic_hidden",
+    }

@@ -66,11 +66,25 @@ def calibrate(
     slots: int = SLOTS, seeds: int = SEEDS, workers: int | None = None, folder: Path = FOLDER
 ) -> pd.DataFrame:
     """Measures every cell of the map that is not in `folder` yet, and returns the map (see `calibration_map`)."""
+    run_tasks(measure, missing_cells(slots, seeds, folder), workers, "calibration")
+    write_manifest(folder)
+    return stored_map(slots, seeds, folder)
+
+
+def missing_cells(slots: int = SLOTS, seeds: int = SEEDS, folder: Path = FOLDER) -> list[Measurement]:
+    """The cells of the map that are not in `folder`."""
     cells = [Cell(*values) for values in product(ALPHAS, MEAN_GAINS, TAUS_S)]
     wanted = [Measurement(cell, slots, seeds, folder) for cell in cells]
-    run_tasks(measure, [one for one in wanted if not one.path.exists()], workers, "calibration")
-    write_manifest(folder)
-    return calibration_map(read_tables(folder))
+    return [one for one in wanted if not one.path.exists()]
+
+
+def stored_map(slots: int = SLOTS, seeds: int = SEEDS, folder: Path = FOLDER) -> pd.DataFrame:
+    """The calibration map of the cells in `folder` that were measured at this size.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    return calibration_map(read_tables(folder, f"*_{slots}x{seeds}.parquet"))
 
 
 def measure(measurement: Measurement) -> None:

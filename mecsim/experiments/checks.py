@@ -71,10 +71,13 @@ def missing(experiments: list[str] | dict) -> list[str]:
 
 
 def uncalibrated() -> list[str]:
-    """Is the preset `calibrated` the cell that the rule picks from the stored map?"""
+    """Is the map whole, and the preset `calibrated` the cell that the rule picks from it?"""
+    lacking = len(calibration.missing_cells())
+    if lacking:
+        return [f"the calibration map lacks {lacking} cells; run `mecsim calibrate`."]
     try:
-        picked = calibration.pick(calibration.calibration_map(store.read_tables(calibration.FOLDER)))
-    except (FileNotFoundError, ValueError) as error:
+        picked = calibration.pick(calibration.stored_map())
+    except ValueError as error:
         return [str(error)]
     preset = Scenario.preset("calibrated")
     in_use = calibration.Cell(preset.interference, preset.mean_gain, preset.tau_s)

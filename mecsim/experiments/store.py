@@ -49,13 +49,13 @@ def read_meta(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path.name} is not a result file of mecsim; delete it and run again.") from None
 
 
-def read_tables(folder: Path) -> pd.DataFrame:
-    """All tables of a folder as one.
+def read_tables(folder: Path, pattern: str = "*.parquet") -> pd.DataFrame:
+    """The tables of a folder whose names match a pattern, as one.
 
     Raises:
         FileNotFoundError: there is none.
     """
-    files = sorted(folder.glob("*.parquet"))
+    files = sorted(folder.glob(pattern))
     if not files:
         raise FileNotFoundError(
             f"data/{folder.name} holds no results; `mecsim` computes them (see data/README.md)."
