@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import cycle
+from itertools import cycle, pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -61,13 +61,31 @@ def plot_curves(curves: Mapping[str, Array], ax: Axes | None = None, every: int 
             )
         mean = runs[:, slots].mean(axis=0)
         ax.plot(slots, mean, color=colour, label=label)
-        ax.annotate(
-            label, (slots[-1], mean[-1]), xytext=(6, 0), textcoords="offset points", color=colour, va="center"
-        )
+    _label_ends(ax)
     seeds = {len(runs) for runs in curves.values()}
     shown = f"{min(seeds)} seeds, {CONFIDENCE:.0%} interval" if min(seeds) > 1 else "1 seed"
     ax.set(xlabel=f"slot ({shown})", ylabel="average income per slot")
     return ax
+
+
+def _label_ends(ax: Axes, gap: float = 13.0) -> None:
+    """Writes each line's label beside its end, at least `gap` points from the next."""
+    ends = [line.get_xydata()[-1] for line in ax.lines]
+    low, high = ax.get_ylim()
+    heights = np.array([(y - low) / (high - low) for _, y in ends]) * ax.bbox.height * 72 / ax.figure.dpi
+    apart = heights.copy()
+    for below, above in pairwise(np.argsort(heights)):
+        apart[above] = max(apart[above], apart[below] + gap)
+    shifts = apart - heights - np.mean(apart - heights)
+    for line, end, shift in zip(ax.lines, ends, shifts, strict=True):
+        ax.annotate(
+            line.get_label(),
+            end,
+            xytext=(6, shift),
+            textcoords="offset points",
+            color=line.get_color(),
+            va="center",
+        )
 
 
 def plot_intervals(
