@@ -8,10 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from mecsim.scenario import Positive, PresetName
-from mecsim.settings import SettingError, Settings
-
-Count = Annotated[int, Field(ge=1)]
-Hidden = Annotated[tuple[Count, ...], Field(min_length=1)]
+from mecsim.settings import Hidden, SettingError, Settings, Whole
 
 
 class Parameters(Settings):
@@ -42,7 +39,7 @@ class WalkParameters(Parameters):
 
     preset: PresetName
     seed: Annotated[int, Field(ge=0)]
-    slots: Count
+    slots: Whole
 
 
 class TrainingParameters(Parameters):
@@ -60,8 +57,8 @@ class TrainingParameters(Parameters):
     preset: PresetName
     learning_rate: Positive
     gamma: Annotated[float, Field(ge=0, lt=1)]
-    slots: Count
-    seeds: Count
+    slots: Whole
+    seeds: Whole
     actor_hidden: Hidden
     critic_hidden: Hidden
 

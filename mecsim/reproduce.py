@@ -14,7 +14,6 @@ from mecsim.settings import SettingError
 
 NOTEBOOKS = ROOT / "notebooks"
 NUMBERED = "[0-9][0-9]_*.ipynb"
-PAPER_EXPERIMENTS = ["fig3a", "fig3b"]
 QUIET_KERNEL = ["--log-level=ERROR"]  # or each kernel warns that it talks to us over the loopback unencrypted
 
 
@@ -75,11 +74,10 @@ def check_parameters(paths: Sequence[Path], parameters: Mapping[str, object]) ->
 
 def compute_missing_runs() -> None:
     """Computes the paper-scale runs that are not stored yet."""
-    from mecsim.experiments.runner import (
-        run_experiments,
-    )  # needs torch, which the quick profile leaves to the kernels
+    from mecsim.experiments.registry import EXPERIMENTS  # needed by this profile alone
+    from mecsim.experiments.runner import run_experiments
 
-    run_experiments(PAPER_EXPERIMENTS, profile="paper")
+    run_experiments(EXPERIMENTS, profile="paper")
 
 
 def run_notebook(path: Path, out: Path, parameters: Mapping[str, object]) -> NotebookRun:

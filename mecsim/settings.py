@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
+
+Whole = Annotated[int, Field(ge=1)]
+Hidden = Annotated[tuple[Whole, ...], Field(min_length=1)]
+"""Neurons in each hidden layer of a network."""
 
 
 class SettingError(ValueError):

@@ -10,11 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mecsim.agents.learner import Hidden, Learner, LearnerSettings, Rate, Whole, torch_device
+from mecsim.agents.learner import Learner, LearnerSettings, Rate, torch_device
 from mecsim.agents.networks import descend, follow, freeze, make_optimiser, mlp, seed_networks, to_tensor
 from mecsim.agents.replay import Replay
 from mecsim.refinement import Refinement, refine_discrete
 from mecsim.scenario import Positive, Scenario
+from mecsim.settings import Hidden, Whole
 from mecsim.state import Action, SystemState
 
 Probability = Annotated[float, Field(ge=0, le=1)]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mecsim.agents.learner import Hidden, Learner, LearnerSettings, Rate, torch_device
+from mecsim.agents.learner import Learner, LearnerSettings, Rate, torch_device
 from mecsim.agents.networks import (
     Critic,
     descend,
@@ -24,6 +24,7 @@ from mecsim.agents.replay import Replay
 from mecsim.mdp import Vector
 from mecsim.refinement import ProtoAction, Refinement, refine
 from mecsim.scenario import NonNegative, Positive, Scenario
+from mecsim.settings import Hidden
 from mecsim.state import Action, SystemState
 
 

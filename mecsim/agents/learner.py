@@ -15,12 +15,10 @@ from mecsim.agents.replay import Replay
 from mecsim.mdp import Encoder
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
-from mecsim.settings import SettingError, Settings
+from mecsim.settings import SettingError, Settings, Whole
 from mecsim.state import Action, SystemState
 from mecsim.streams import generator_state, restore_generator, stream
 
-Whole = Annotated[int, Field(ge=1)]
-Hidden = Annotated[tuple[Whole, ...], Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 
 

@@ -51,23 +51,18 @@ class Run(Settings):
 
     def make_agent(self) -> Agent:
         """The agent of the run, untrained."""
-        known = {"refinement": Refinement(**self.refinement)}
+        settings = self._agent_settings()
+        known = {} if settings is None else {"settings": settings}
         kind = agent_class(self.agent)
-        if hasattr(kind, "Settings"):
-            known["settings"] = kind.Settings(**self.settings)
-        elif self.settings:
-            raise SettingError(f"settings = {self.settings!r} is not allowed: {self.agent} has no settings.")
-        return kind(self.scenario(), self.seed, **known)
+        return kind(self.scenario(), self.seed, refinement=Refinement(**self.refinement), **known)
 
     def resolved(self) -> dict[str, Any]:
         """The run with every default filled in, ready for JSON: the preset is gone, its numbers are there."""
-        kind = agent_class(self.agent)
-        settings = kind.Settings(**self.settings).model_dump(mode="json") if hasattr(kind, "Settings") else {}
-        settings.pop("device", None)
+        settings = self._agent_settings()
         return {
             "agent": self.agent,
             "scenario": self.scenario().model_dump(mode="json"),
-            "settings": settings,
+            "settings": {} if settings is None else settings.model_dump(mode="json", exclude={"device"}),
             "refinement": Refinement(**self.refinement).model_dump(mode="json"),
             "slots": self.slots,
             "evaluation_slots": self.evaluation_slots,
@@ -79,3 +74,12 @@ class Run(Settings):
         """A name made from everything the result depends on; it changes when a default or the numerics do."""
         text = json.dumps({"numerics": NUMERICS, **self.resolved()}, sort_keys=True)
         return f"{self.agent}-{self.preset}-seed{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    def _agent_settings(self) -> Settings | None:
+        """The agent's settings, None for an agent that has none."""
+        kind = agent_class(self.agent)
+        if hasattr(kind, "Settings"):
+            return kind.Settings(**self.settings)
+        if self.settings:
+            raise SettingError(f"settings = {self.settings!r} is not allowed: {self.agent} has no settings.")
+        return None
