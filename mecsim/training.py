@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 
 from mecsim.agents.learner import Learner
 from mecsim.evaluation import WINDOW
+from mecsim.memory import keep_freed_memory
 from mecsim.physics import Array
 from mecsim.twin import DigitalTwin
 
@@ -31,6 +32,7 @@ def train(
         progress: show a bar with the running income.
         after_slot: called with the incomes so far after each slot, to save a checkpoint.
     """
+    keep_freed_memory()
     incomes = [] if incomes is None else incomes
     with tqdm(total=slots, initial=len(incomes), disable=not progress, unit="slot") as bar:
         for _ in range(len(incomes), slots):  # line 4 of Algorithm 2

@@ -97,6 +97,7 @@ class TestTableII:
             ("gamma", 1.0),
             ("noise", -0.1),
             ("stored_action", "both"),
+            ("precision", "float16"),
         ],
     )
     def test_a_bad_setting_is_refused(self, field, value) -> None:
@@ -205,6 +206,17 @@ class TestLearning:
         before = bits(agent.critic)
         agent.learn()
         assert bits(agent.critic) != before
+
+    def test_bfloat16_products_change_the_step_a_little_and_keep_float32_weights(self) -> None:
+        moved = {}
+        for precision in ("float32", "bfloat16"):
+            agent = experienced(precision=precision)
+            before = values(agent.critic)
+            agent.learn()
+            moved[precision] = values(agent.critic) - before
+            assert {weight.dtype for weight in agent.critic.parameters()} == {torch.float32}
+        assert not np.array_equal(moved["float32"], moved["bfloat16"])
+        assert np.corrcoef(moved["float32"], moved["bfloat16"])[0, 1] > 0.9
 
     def test_one_pass_is_lines_9_to_13(self, monkeypatch) -> None:
         agent = experienced()

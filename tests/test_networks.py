@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from mecsim.agents.linear import Linear
 from mecsim.agents.networks import (
     Critic,
+    constant,
     descend,
     follow,
     freeze,
@@ -25,12 +27,9 @@ def weights(network: nn.Module) -> list[torch.Tensor]:
 
 def test_mlp_is_linear_layers_with_relu_between() -> None:
     network = mlp((4, 3, 2), nn.Sigmoid())
-    assert [type(layer) for layer in network] == [nn.Linear, nn.ReLU, nn.Linear, nn.Sigmoid]
-    assert [tuple(layer.weight.shape) for layer in network if isinstance(layer, nn.Linear)] == [
-        (3, 4),
-        (2, 3),
-    ]
-    assert [type(layer) for layer in mlp((4, 3))] == [nn.Linear]
+    assert [type(layer) for layer in network] == [Linear, nn.ReLU, Linear, nn.Sigmoid]
+    assert [tuple(layer.weight.shape) for layer in network if isinstance(layer, Linear)] == [(3, 4), (2, 3)]
+    assert [type(layer) for layer in mlp((4, 3))] == [Linear]
 
 
 def test_the_critic_sees_state_and_action_and_says_one_number() -> None:
@@ -78,6 +77,15 @@ def test_descend_goes_down_the_gradient_of_one_network_only() -> None:
     assert lower.weight.grad.item() == 3.0
     assert upper.weight.item() == 3.0
     assert upper.weight.grad is None
+
+
+def test_a_constant_network_lets_gradients_through_and_takes_none() -> None:
+    upper, lower = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    with constant(upper):
+        upper(lower(torch.ones(1, 1))).sum().backward()
+    assert lower.weight.grad.item() == pytest.approx(upper.weight.item())
+    assert upper.weight.grad is None
+    assert upper.weight.requires_grad
 
 
 def test_frozen_networks_get_no_gradient() -> None:

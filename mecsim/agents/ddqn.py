@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mecsim.agents.learner import Learner, LearnerSettings, Rate, torch_device
 from mecsim.agents.networks import descend, follow, freeze, make_optimiser, mlp, seed_networks, to_tensor
-from mecsim.agents.replay import Replay
+from mecsim.agents.replay import Batch, Replay
 from mecsim.refinement import Refinement, refine_discrete
 from mecsim.scenario import Positive, Scenario
 from mecsim.settings import Hidden, Whole
@@ -95,17 +95,13 @@ class DDQN(Learner):
         reward = income * self.encoder.reward_scale
         self.replay.store(encode(state), action.placement + 1, reward, encode(next_state))
 
-    def learn(self) -> None:
-        settings = self.settings
-        if len(self.replay) < settings.batch_size:
-            return
-        batch = self.replay.sample(settings.batch_size)
+    def update(self, batch: Batch) -> None:
         with torch.no_grad():
             best = self._heads(self.q, batch.next_state).argmax(dim=2)
-            target = batch.reward + settings.gamma * self._joint(self.target_q, batch.next_state, best)
+            target = batch.reward + self.settings.gamma * self._joint(self.target_q, batch.next_state, best)
         loss = nn.functional.mse_loss(self._joint(self.q, batch.state, batch.action), target)
         descend(loss, self.q, self.optimisers["q"])
-        follow(self.target_q, self.q, settings.update_rate)
+        follow(self.target_q, self.q, self.settings.update_rate)
 
     def position(self) -> dict:
         return {**super().position(), "explored": self._explored}

@@ -12,6 +12,7 @@ from torch import nn
 from mecsim.agents.learner import Learner, LearnerSettings, Rate, torch_device
 from mecsim.agents.networks import (
     Critic,
+    constant,
     descend,
     follow,
     freeze,
@@ -20,7 +21,7 @@ from mecsim.agents.networks import (
     seed_networks,
     to_tensor,
 )
-from mecsim.agents.replay import Replay
+from mecsim.agents.replay import Batch, Replay
 from mecsim.mdp import Vector
 from mecsim.refinement import ProtoAction, Refinement, refine
 from mecsim.scenario import NonNegative, Positive, Scenario
@@ -120,12 +121,8 @@ class INTO(Learner):
         stored = self.encoder.executed(action, state.cpu_hz) if executed else self._proto
         self.replay.store(encode(state), stored, income * self.encoder.reward_scale, encode(next_state))
 
-    def learn(self) -> None:
+    def update(self, batch: Batch) -> None:
         settings = self.settings
-        if len(self.replay) < settings.batch_size:
-            return
-        batch = self.replay.sample(settings.batch_size)  # line 9
-
         with torch.no_grad():  # line 10: rho = r + gamma Q'(s', phi'(s'))
             next_value = self.target_critic(batch.next_state, self.target_actor(batch.next_state))
             rho = batch.reward + settings.gamma * next_value
@@ -133,8 +130,9 @@ class INTO(Learner):
         loss = nn.functional.mse_loss(self.critic(batch.state, batch.action), rho)  # line 11: (19)
         descend(loss, self.critic, self.optimisers["critic"])
 
-        value = self.critic(batch.state, self.actor(batch.state)).mean()  # line 12: (20)
-        descend(-value, self.actor, self.optimisers["actor"])
+        with constant(self.critic):
+            value = self.critic(batch.state, self.actor(batch.state)).mean()  # line 12: (20)
+            descend(-value, self.actor, self.optimisers["actor"])
 
         follow(self.target_critic, self.critic, settings.critic_update_rate)  # line 13: (21)
         follow(self.target_actor, self.actor, settings.actor_update_rate)  # and (22)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mecsim.agents.base import Agent
 from mecsim.agents.networks import optimiser_tensors, restore_optimiser
-from mecsim.agents.replay import Replay
+from mecsim.agents.replay import Batch, Replay
 from mecsim.mdp import Encoder
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
@@ -23,12 +23,21 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 
 
 class LearnerSettings(Settings):
-    """What every learner of section V shares, with Table II's values."""
+    """What every learner of section V shares, with Table II's values.
+
+    Attributes:
+        gamma: discount factor.
+        batch_size: tuples in a mini-batch Lambda.
+        replay_size: tuples in the replay memory Omega.
+        device: where the networks live, such as "cpu" or "cuda".
+        precision: of the matrix products of an update; weights and optimisers are always float32.
+    """
 
     gamma: Annotated[float, Field(ge=0, lt=1)] = 0.99
     batch_size: Whole = 64
     replay_size: Whole = 3000
     device: str = "cpu"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class Learner(Agent):
@@ -42,6 +51,7 @@ class Learner(Agent):
     networks: dict[str, nn.Module]
     optimisers: dict[str, torch.optim.Adam]
     replay: Replay
+    device: torch.device
 
     def __init__(self, scenario: Scenario, seed: int, refinement: Refinement | None) -> None:
         super().__init__(scenario, seed, refinement)
@@ -57,8 +67,16 @@ class Learner(Agent):
         """Stores the experience of a slot, line 8."""
 
     @abstractmethod
+    def update(self, batch: Batch) -> None:
+        """Learns from a mini-batch, lines 10 to 13."""
+
     def learn(self) -> None:
-        """One update from a mini-batch, lines 9 to 13."""
+        """Samples a mini-batch and learns from it, once there is enough experience for one (A24), lines 9 to 13."""
+        size, low = self.settings.batch_size, self.settings.precision == "bfloat16"
+        if len(self.replay) < size:
+            return
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=low, cache_enabled=False):
+            self.update(self.replay.sample(size))
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything learnt, by name."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mecsim.agents.linear import Linear
 from mecsim.streams import stream
 
 
@@ -16,7 +18,7 @@ def mlp(sizes: Sequence[int], output: nn.Module | None = None) -> nn.Sequential:
     """Linear layers of the given sizes with ReLU between them, PyTorch's initialisation (A13)."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        layers += [Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1], *([output] if output else []))
 
 
@@ -73,6 +75,16 @@ def restore_optimiser(optimiser: torch.optim.Adam, tensors: dict[str, Tensor]) -
 def to_tensor(vector: np.ndarray, device: torch.device) -> Tensor:
     """A vector as a batch of one."""
     return torch.from_numpy(vector).to(device).unsqueeze(0)
+
+
+@contextmanager
+def constant(network: nn.Module) -> Iterator[None]:
+    """Holds a network while another learns through it, so that no gradient of its weights is worked out."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
 
 
 def freeze(networks: Iterable[nn.Module]) -> None:

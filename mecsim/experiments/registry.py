@@ -1,4 +1,4 @@
-"""What each panel of section V runs, on one screen."""
+"""What each panel of section V runs, on one screen, and what else is run at the paper's size."""
 
 from __future__ import annotations
 
@@ -49,6 +49,10 @@ EXPERIMENTS = {
     "fig3a": Experiment("Learning rate", tuple(_learning_rate(rate) for rate in (1e-4, 1e-3, 1e-2))),
     "fig3b": Experiment(
         "Discount factor", tuple(Point(f"{g:g}", settings={"gamma": g}) for g in (0.99, 0.79, 0.59))
+    ),
+    "precision": Experiment(
+        "Precision of the products",
+        tuple(Point(name, settings={"precision": name}) for name in ("float32", "bfloat16")),
     ),
 }
 
