@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-import literal
 import numpy as np
 import pytest
 from hypothesis import given
 from worlds import TINY, assert_guarantees, random_state, scenarios, seeds
 
+from mecsim import literal
 from mecsim.agents import AGENTS, Agent, agent_class, make_agent
 from mecsim.refinement import Refinement, keep_affordable, refine_discrete
 from mecsim.scenario import PRESETS, Scenario

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-import literal
 import numpy as np
 import pytest
 from worlds import assert_guarantees, one_hot
 
+from mecsim import literal
 from mecsim.refinement import ProtoAction, Refinement, refine, refine_discrete
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.state import Action, SystemState

@@ -1,13 +1,12 @@
 """Equations (2)-(11) and (18): against numbers worked out by hand, and against the paper's sums task by task."""
 
-import literal
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds import random_placement, random_state, scenarios, seeds
 
-from mecsim import physics
+from mecsim import literal, physics
 from mecsim.outcome import outcome, uplink
 from mecsim.state import Action
 

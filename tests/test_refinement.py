@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import literal
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from worlds import TINY, as_placement, one_hot, random_placement, random_proto, random_state, scenarios, seeds
 
+from mecsim import literal
 from mecsim.outcome import outcome
 from mecsim.refinement import (
     ProtoAction,
