@@ -1,8 +1,8 @@
 """The paper's sums (2)-(11) and (15)-(18) and its Algorithm 1, task by task in plain Python.
 
-Written from the paper and slow on purpose: the oracle of the tests and the yardstick of `mecsim bench`. The devices of all cells are numbered
-j = 0, 1, ...; `cell[j]` is the BS i that serves device j, k is any device, `to` is the BS i' that computes a task.
-Decisions are lists: x[j], y[j][to] and f[j][to]. The letters are Table I's.
+Written from the paper and slow on purpose: the oracle of the tests and the yardstick of `mecsim bench`. The devices of
+all cells are numbered j = 0, 1, ...; `cell[j]` is the BS i that serves device j, k is any device, `to` is the BS i'
+that computes a task. Decisions are lists: x[j], y[j][to] and f[j][to]. The letters are Table I's.
 """
 
 from __future__ import annotations

@@ -20,12 +20,11 @@ ROUNDING = 1e-12
 
 def cell_sum(values: Array, cell: Ints, n_bs: int) -> Array:
     """Sum of device values over each BS, (..., n_devices) -> (..., n_bs); a negative `cell` counts nowhere."""
-    values, cell = np.broadcast_arrays(values, cell)
-    lead = values.shape[:-1]
     bins = np.where(cell < 0, n_bs, cell)
+    lead = np.broadcast_shapes(values.shape, bins.shape)[:-1]
     if lead:
         rows = np.arange(int(np.prod(lead))).reshape(*lead, 1)
-        bins = bins + rows * (n_bs + 1)
+        values, bins = np.broadcast_arrays(values, bins + rows * (n_bs + 1))
     size = int(np.prod(lead)) * (n_bs + 1)
     sums = np.bincount(bins.ravel(), weights=values.ravel(), minlength=size)
     return sums.reshape(*lead, n_bs + 1)[..., :n_bs]
@@ -42,7 +41,12 @@ def interference_w(offload: Bools, received_w: Array, cell: Ints, n_bs: int, alp
         alpha: interference factor in [0, 1].
     """
     sent = np.where(offload, received_w, 0.0)
-    return alpha * np.maximum(cell_sum(sent, cell, n_bs)[..., cell] - sent, 0.0)
+    return others_w(cell_sum(sent, cell, n_bs)[..., cell], sent, alpha)
+
+
+def others_w(heard_w: Array, own_w: Array, alpha: float) -> Array:
+    """The interference of (3) from the power that a BS receives in all and a device's own share of it, in W."""
+    return alpha * np.maximum(heard_w - own_w, 0.0)
 
 
 def uplink_rate_bps(

@@ -5,15 +5,16 @@ Line 1 is `nearest_discrete`, line 2 `keep_affordable`, lines 3-8 `fit_capacity`
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from mecsim import physics
+from mecsim.contest import Contest
 from mecsim.outcome import uplink
 from mecsim.physics import Array, Bools, Ints
-from mecsim.removal import Contest, removal_order
+from mecsim.removal import LiveKeys, discarded
 from mecsim.scenario import Scenario
 from mecsim.settings import Settings
 from mecsim.state import Action, SystemState
@@ -104,12 +105,16 @@ def fit_capacity(
     settings = settings or Refinement()
     contest = Contest.of(scenario, state, placement, settings, cpu_share, shielded)
     kept = placement.copy()
+    groups = _members(placement, scenario.n_bs)
     if settings.reading == "one-shot":
-        _fit_once(contest, kept)
-        return Action(kept, _share_cpu(contest, kept, contest.required(placement >= 0), settings))
-    for bs in range(scenario.n_bs):
-        _fit_one_bs(contest, kept, bs)
-    return Action(kept, _share_cpu(contest, kept, contest.required(kept >= 0), settings))
+        heard = contest.heard_w(placement >= 0)
+        _fit_once(contest, kept, groups, heard)
+    else:
+        live = LiveKeys(contest)
+        for bs, members in enumerate(groups):
+            kept[discarded(contest, live, kept, bs, members)] = -1
+        heard = contest.heard_w(kept >= 0)
+    return Action(kept, _share_cpu(contest, kept, contest.required_hz(heard), settings))
 
 
 def refine(
@@ -140,30 +145,19 @@ def refine_discrete(
     return fit_capacity(scenario, state, powered, settings, cpu_share, shielded)
 
 
-def _fit_one_bs(contest: Contest, kept: Ints, bs: int) -> None:
-    """Lines 4-8 for one BS: finds the order of removals, then how many of them (10) asks for."""
-    members = np.flatnonzero(kept == bs)
-    order = np.array(removal_order(contest, kept, members), dtype=np.intp)
-
-    def fits(count: int) -> bool:
-        trial = kept.copy()
-        trial[order[:count]] = -1
-        return contest.fits(trial, bs)
-
-    enough, step = len(order), 1
-    while step <= enough and fits(enough - step):
-        enough, step = enough - step, 2 * step
-    least = max(enough - step + 1, 0)
-    kept[order[: least + bisect_left(range(least, enough), True, key=fits)]] = -1
+def _members(placement: Ints, n_bs: int) -> list[Ints]:
+    """The tasks on each BS, ascending."""
+    by_bs = np.argsort(placement, kind="stable")
+    ends = np.searchsorted(placement[by_bs], np.arange(n_bs + 1))
+    return [by_bs[start:end] for start, end in pairwise(ends)]
 
 
-def _fit_once(contest: Contest, kept: Ints) -> None:
+def _fit_once(contest: Contest, kept: Ints, groups: list[Ints], heard_w: Array) -> None:
     """Lines 3-8 with every priority worked out before the first removal."""
-    keys, demand, tiers = contest.keys(kept >= 0), contest.demand_hz(kept >= 0), contest.tier
-    for bs in range(contest.n_bs):
-        members = np.flatnonzero(kept == bs)
-        best_first = members[np.lexsort((members, keys[members], tiers[members]))][::-1]
-        fits = (np.cumsum(demand[best_first]) <= contest.cpu_hz[bs]) & (keys[best_first] > 0)
+    keys, demand = contest.standing(heard_w)
+    for members, capacity in zip(groups, contest.cpu_hz, strict=True):
+        best_first = members[np.lexsort((members, keys[members], contest.tier[members]))][::-1]
+        fits = (np.cumsum(demand[best_first]) <= capacity) & (keys[best_first] > 0)
         kept[best_first[np.logical_not(np.logical_and.accumulate(fits))]] = -1
 
 

@@ -168,16 +168,28 @@ class Scenario(Settings):
 
     def per_bs(self, name: str) -> NDArray[np.float64]:
         """A per-BS field as an array, (n_bs,)."""
-        return np.broadcast_to(np.asarray(getattr(self, name), float), self.n_bs)
+        if name not in self._per_bs:
+            self._per_bs[name] = _frozen(np.broadcast_to(np.asarray(getattr(self, name), float), self.n_bs))
+        return self._per_bs[name]
 
     def per_device(self, name: str) -> NDArray[np.float64]:
         """A per-BS field as seen by each device, (n_devices,)."""
-        return self.per_bs(name)[self.cell]
+        if name not in self._per_device:
+            self._per_device[name] = _frozen(self.per_bs(name)[self.cell])
+        return self._per_device[name]
+
+    @cached_property
+    def _per_bs(self) -> dict[str, NDArray[np.float64]]:
+        return {}
+
+    @cached_property
+    def _per_device(self) -> dict[str, NDArray[np.float64]]:
+        return {}
 
     @cached_property
     def device_bandwidth_hz(self) -> NDArray[np.float64]:
         """Bandwidth of each device's cell, (n_devices,)."""
-        return _frozen(self.per_device("bandwidth_hz"))
+        return self.per_device("bandwidth_hz")
 
     @cached_property
     def link_rates_bps(self) -> NDArray[np.float64]:

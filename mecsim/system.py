@@ -73,7 +73,9 @@ def with_rate(scenario: Scenario, state: SystemState, last_rate_bps: Array | Non
     """The state with its rate nu, which (3) makes depend on an action not yet taken (A7)."""
     if scenario.state_rate == "last-slot" and last_rate_bps is not None:
         rate = last_rate_bps
+    elif scenario.state_rate == "all-transmit":
+        rate = uplink(scenario, state, np.full(scenario.n_devices, True)).rate_bps
     else:
-        everyone = scenario.state_rate == "all-transmit"
-        rate = uplink(scenario, state, np.full(scenario.n_devices, everyone)).rate_bps
+        bandwidth, noise = scenario.device_bandwidth_hz, scenario.noise_w_per_hz
+        rate = physics.uplink_rate_bps(state.received_w, 0.0, bandwidth, noise)
     return SystemState(**{**vars(state), "rate_bps": rate})
