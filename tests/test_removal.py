@@ -1,5 +1,6 @@
 """Line 6 of Algorithm 1: the lazy search for the lowest priority finds what looking at every task would find."""
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -139,14 +140,17 @@ def test_a_task_has_a_positive_key_where_it_can_meet_its_deadline(scenario, seed
 
 
 def test_huge_demands_lose_no_digits() -> None:
-    """Demands of 1e9 Hz beside one of 1e300 Hz: a float total would forget the small ones."""
-    roomy = TINY.replace(mean_gain=1e9, cpu_hz=1e15, interference=0.0)
-    placement, state = roomy.cell, random_state(roomy, 0)
-    contest = Contest.of(roomy, state, placement, Refinement(), None, None)
-    members = np.flatnonzero(placement == 1)
-    contest.cycles[members[0]] = 1e300
-    gone = discarded(contest, LiveKeys(contest), placement, 1, members)
-    assert gone.tolist() == [members[0]]
+    """Demands of some GHz beside one of 1e300 Hz: a float total would forget the small ones."""
+    crowded = TINY.replace(mean_gain=1e9, interference=0.0)
+    placement, state = np.zeros(crowded.n_devices, int), random_state(crowded, 0)
+    contest = Contest.of(crowded, state, placement, Refinement(), None, None)
+    contest.cycles[3] = 1e300
+    rest = contest.required_hz(contest.heard_w(placement >= 0))[np.arange(crowded.n_devices) != 3]
+    full = replace(state, cpu_hz=np.full(crowded.n_bs, rest.sum() - rest.min() / 2))
+    contest = replace(contest, state=full)
+    gone = discarded(contest, LiveKeys(contest), placement, 0, np.arange(crowded.n_devices))
+    assert gone.tolist() == one_by_one(contest, placement, 0)
+    assert len(gone) == 2
 
 
 def test_a_bs_without_tasks_discards_none() -> None:
