@@ -21,11 +21,12 @@ ROUNDING = 1e-12
 def cell_sum(values: Array, cell: Ints, n_bs: int) -> Array:
     """Sum of device values over each BS, (..., n_devices) -> (..., n_bs); a negative `cell` counts nowhere."""
     bins = np.where(cell < 0, n_bs, cell)
+    if values.ndim == bins.ndim == 1:
+        return np.bincount(bins, weights=values, minlength=n_bs + 1)[:n_bs]
     lead = np.broadcast_shapes(values.shape, bins.shape)[:-1]
-    if lead:
-        rows = np.arange(int(np.prod(lead))).reshape(*lead, 1)
-        values, bins = np.broadcast_arrays(values, bins + rows * (n_bs + 1))
-    size = int(np.prod(lead)) * (n_bs + 1)
+    rows = np.arange(int(np.prod(lead))).reshape(*lead, 1)
+    values, bins = np.broadcast_arrays(values, bins + rows * (n_bs + 1))
+    size = rows.size * (n_bs + 1)
     sums = np.bincount(bins.ravel(), weights=values.ravel(), minlength=size)
     return sums.reshape(*lead, n_bs + 1)[..., :n_bs]
 
