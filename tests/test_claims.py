@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mecsim.experiments import checks, claims, store
-from mecsim.experiments.provenance import provenance, write_manifest
+from mecsim.experiments.provenance import NUMERICS, provenance, write_manifest
 from mecsim.experiments.results import MissingRuns, curves, means, results
 from mecsim.experiments.runs import Run
 from mecsim.scenario import PRESETS
@@ -126,14 +126,14 @@ def test_stale_runs_are_named_with_why(tmp_path, monkeypatch):
     assert checks.stale(tmp_path) == []
     monkeypatch.setattr("mecsim.experiments.runs.NUMERICS", 99)
     monkeypatch.setattr("mecsim.experiments.checks.NUMERICS", 99)
-    assert "stale (numerics 1, now 99)" in checks.stale(tmp_path)[0]
+    assert f"stale (numerics {NUMERICS}, now 99)" in checks.stale(tmp_path)[0]
 
 
-def test_a_changed_default_makes_runs_stale(tmp_path, monkeypatch):
+def test_a_changed_preset_makes_runs_stale(tmp_path, monkeypatch):
     put_run(tmp_path, Run(agent="OLNPO", slots=0))
     write_manifest(tmp_path)
     monkeypatch.setitem(PRESETS, "calibrated", {"tau_s": 4.0})
-    assert "a default of its settings has changed" in checks.stale(tmp_path)[0]
+    assert "its preset has changed" in checks.stale(tmp_path)[0]
 
 
 def test_the_stored_results_are_whole_complete_and_up_to_date():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mecsim.experiments import calibration, store
+from mecsim.experiments.defaults import changed_defaults
 from mecsim.experiments.provenance import NUMERICS, read_manifest
 from mecsim.experiments.registry import EXPERIMENTS, PROFILES, runs_of
 from mecsim.experiments.runner import path_of
@@ -21,6 +22,7 @@ def problems() -> list[str]:
         *damaged(RUNS),
         *damaged(calibration.FOLDER),
         *stale(RUNS),
+        *changed_defaults(),
         *missing(EXPERIMENTS),
         *uncalibrated(),
     ]
@@ -52,7 +54,7 @@ def stale(folder: Path) -> list[str]:
             continue
         if f"{key}.parquet" != name:
             made, now = entry["numerics"], NUMERICS
-            why = f"numerics {made}, now {now}" if made != now else "a default of its settings has changed"
+            why = f"numerics {made}, now {now}" if made != now else "its preset has changed"
             found.append(f"data/{folder.name}/{name} is stale ({why}); delete it and run again.")
     return found
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from mecsim.deployment import Rollout, rollout
 from mecsim.experiments import store
+from mecsim.experiments.defaults import DEFAULTS, record_defaults
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import provenance, write_manifest
 from mecsim.experiments.registry import PROFILES, runs_of
@@ -48,6 +49,7 @@ def run_experiments(
     missing = [run for run in runs if not path_of(run, folder).exists()]
     run_tasks(partial(compute, folder=folder), missing, workers, f"{profile} runs")
     write_manifest(folder)
+    record_defaults(folder.parent / DEFAULTS.name)
     return runs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Set
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from pydantic import Field
 from mecsim.agents import Agent, AgentName, agent_class
 from mecsim.experiments.provenance import NUMERICS
 from mecsim.refinement import Refinement
-from mecsim.scenario import PresetName, Scenario
+from mecsim.scenario import PER_BS_FIELDS, PresetName, Scenario
 from mecsim.settings import SettingError, Settings
 
 LEARNERS = ("INTO", "DDQN")
@@ -56,14 +57,18 @@ class Run(Settings):
         kind = agent_class(self.agent)
         return kind(self.scenario(), self.seed, refinement=Refinement(**self.refinement), **known)
 
-    def resolved(self) -> dict[str, Any]:
-        """The run with every default filled in, ready for JSON: the preset is gone, its numbers are there."""
+    def departures(self) -> dict[str, Any]:
+        """Everything that the result depends on, ready for JSON: of settings, what differs from their defaults.
+
+        A field that is added with a default under which nothing changes leaves it as it is. A default that changes
+        raises `NUMERICS`; `mecsim check` sees to that.
+        """
         settings = self._agent_settings()
         return {
             "agent": self.agent,
-            "scenario": self.scenario().model_dump(mode="json"),
-            "settings": {} if settings is None else settings.model_dump(mode="json", exclude={"device"}),
-            "refinement": Refinement(**self.refinement).model_dump(mode="json"),
+            "scenario": _departures(self.scenario()),
+            "settings": {} if settings is None else _departures(settings, leave_out={"device"}),
+            "refinement": _departures(Refinement(**self.refinement)),
             "slots": self.slots,
             "evaluation_slots": self.evaluation_slots,
             "seed": self.seed,
@@ -71,8 +76,8 @@ class Run(Settings):
 
     @cached_property
     def key(self) -> str:
-        """A name made from everything the result depends on; it changes when a default or the numerics do."""
-        text = json.dumps({"numerics": NUMERICS, **self.resolved()}, sort_keys=True)
+        """A name made from everything that the result depends on."""
+        text = json.dumps({"numerics": NUMERICS, **self.departures()}, sort_keys=True)
         return f"{self.agent}-{self.preset}-seed{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def _agent_settings(self) -> Settings | None:
@@ -83,3 +88,11 @@ class Run(Settings):
         if self.settings:
             raise SettingError(f"settings = {self.settings!r} is not allowed: {self.agent} has no settings.")
         return None
+
+
+def _departures(settings: Settings, leave_out: Set[str] = frozenset()) -> dict[str, Any]:
+    """The fields that differ from their defaults; one value for each BS counts as one for all where they are equal."""
+    usual, now = type(settings)().model_dump(mode="json"), settings.model_dump(mode="json")
+    for name in now.keys() & PER_BS_FIELDS:
+        now[name] = now[name] if len(set(now[name])) > 1 else now[name][:1]
+    return {name: value for name, value in now.items() if value != usual[name] and name not in leave_out}
