@@ -119,6 +119,30 @@ def reproduce(
     raise typer.Exit(int(any(run.error for run in runs)))
 
 
+@app.command()
+def bench(
+    repeats: Annotated[int, typer.Option(min=1, help="How often each ratio is measured.")] = 5,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="A measure, such as train_vs_sb3; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+) -> None:
+    """Measure speed and memory as ratios, in some minutes; let the machine do nothing else meanwhile."""
+    from mecsim.bench.measures import chosen
+    from mecsim.bench.report import as_data, as_text, machine
+    from mecsim.bench.turns import PeerDied
+
+    measures, where, measured = chosen(only or ()), machine(), []
+    try:
+        for measure in measures:
+            typer.echo(f"Measuring {measure.key} {repeats} times ...", err=True)
+            measured.append((measure, measure.run(repeats)))
+    except PeerDied as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(json.dumps(as_data(measured, where), indent=1) if as_json else as_text(measured, where))
+
+
 def main() -> None:
     """Runs the command; a setting that is not allowed is one sentence, not a traceback."""
     try:

@@ -1,0 +1,76 @@
+"""What `mecsim bench` measures, and what is asked of each measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from mecsim.bench.memory import train_rss_gb
+from mecsim.bench.products import gemm_fraction
+from mecsim.bench.result import Result
+from mecsim.bench.sb3 import train_vs_sb3
+from mecsim.bench.workers import worker_efficiency
+from mecsim.settings import SettingError
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One line of the table.
+
+    Attributes:
+        key: its name.
+        against: what over what the ratio is.
+        target: what is asked of it.
+        run: measures it; takes the number of repeats.
+        needs: an optional package that it imports.
+    """
+
+    key: str
+    against: str
+    target: str
+    run: Callable[[int], Result]
+    needs: str = ""
+
+
+MEASURES = (
+    Measure(
+        "train_vs_sb3",
+        "a training slot of INTO over one of Stable-Baselines3's DDPG",
+        "at most 0.40",
+        train_vs_sb3,
+        needs="stable_baselines3",
+    ),
+    Measure(
+        "gemm_fraction",
+        "GFLOP/s of a training slot over those of torch.mm at batch 64",
+        "at least 0.65",
+        gemm_fraction,
+    ),
+    Measure(
+        "worker_efficiency",
+        "runs an hour of one worker a core over as many times those of one worker",
+        "at least 0.9",
+        worker_efficiency,
+    ),
+    Measure("train_rss_gb", "peak resident size of one training, in GB", "at most 1.2", train_rss_gb),
+)
+"""Every measure, in the order of the table."""
+
+
+def chosen(keys: Sequence[str] = ()) -> list[Measure]:
+    """The measures of some keys, in the order of the table; all without any.
+
+    Raises:
+        SettingError: no measure has that key, or a package that one needs is not installed.
+    """
+    known = [measure.key for measure in MEASURES]
+    for key in keys:
+        if key not in known:
+            raise SettingError(f"only = {key!r} is not allowed: it should be one of {', '.join(known)}.")
+    measures = [measure for measure in MEASURES if not keys or measure.key in keys]
+    for measure in measures:
+        if measure.needs and find_spec(measure.needs) is None:
+            package = measure.needs.replace("_", "-")
+            raise SettingError(f"{measure.key} needs {package}: install it by `pip install -e '.[bench]'`.")
+    return measures
