@@ -428,6 +428,7 @@ def never(monkeypatch) -> None:
 def test_every_measure_in_processes_of_its_own_as_json(monkeypatch, capfd) -> None:
     small = [replace(one, run=partial(one.run, load=TINY)) for one in MEASURES if one.run.__module__ in OURS]
     monkeypatch.setattr(measures, "MEASURES", tuple(small))
+    monkeypatch.setattr(turns.os, "cpu_count", lambda: 1)  # tiny networks: threads only wait for each other
     done = run("--json", "--repeats", "1")
     assert done.exit_code == 0, done.exception
     data = json.loads(done.stdout)
