@@ -10,6 +10,7 @@ from mecsim.bench.memory import train_rss_gb
 from mecsim.bench.products import gemm_fraction
 from mecsim.bench.result import Result
 from mecsim.bench.sb3 import train_vs_sb3
+from mecsim.bench.system import scaling_exponent, system_vs_literal
 from mecsim.bench.workers import worker_efficiency
 from mecsim.settings import SettingError
 
@@ -48,12 +49,24 @@ MEASURES = (
         gemm_fraction,
     ),
     Measure(
+        "system_vs_literal",
+        "a slot task by task in plain Python over a slot of the twin with Algorithm 1",
+        "at least 100",
+        system_vs_literal,
+    ),
+    Measure(
         "worker_efficiency",
         "runs an hour of one worker a core over as many times those of one worker",
         "at least 0.9",
         worker_efficiency,
     ),
     Measure("train_rss_gb", "peak resident size of one training, in GB", "at most 1.2", train_rss_gb),
+    Measure(
+        "scaling_exponent",
+        "the power of U log U with which a slot's time grows, up to U = 100,000 devices on 100 BSs",
+        "at most 1",
+        scaling_exponent,
+    ),
 )
 """Every measure, in the order of the table."""
 
