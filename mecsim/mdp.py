@@ -45,27 +45,33 @@ class Encoder:
         self._peers = ~np.eye(k, dtype=bool)
 
     def encode(self, state: SystemState) -> Vector:
-        """The state vector, (state_size,)."""
+        """The state vector, (..., state_size).
+
+        Device arrays of the state may have leading axes, such as that of a fleet's twins; C and F have none.
+        """
         parts = [_to_unit(getattr(state, name), *ends) for name, ends in self._ranges.items()]
-        parts += [
-            _saturate(state.rate_bps, self._usual_rate),
-            _saturate(state.energy_j, self._usual_energy),
+        parts += [_saturate(state.rate_bps, self._usual_rate), _saturate(state.energy_j, self._usual_energy)]
+        shared = [
             _to_unit(state.link_bps[self._peers], 0.0, self.scenario.link_bps),
             _to_unit(state.cpu_hz, 0.0, max(self.scenario.cpu_hz)),
         ]
-        return np.concatenate(parts).astype(np.float32)
+        lead = state.energy_j.shape[:-1]
+        if lead:
+            shared = [np.broadcast_to(part, (*lead, part.size)) for part in shared]
+        return np.concatenate(parts + shared, axis=-1, dtype=np.float32)
 
     def proto(self, vector: Vector) -> ProtoAction:
-        """An actor's output as a proto-action."""
+        """An actor's output as a proto-action, (..., action_size); leading axes stay."""
         n, k = self.scenario.n_devices, self.scenario.n_bs
-        offload, peer, share = np.split(np.asarray(vector, float), (n, n * (1 + k)))
-        return ProtoAction(offload, peer.reshape(n, k), share.reshape(n, k))
+        offload, peer, share = np.split(np.asarray(vector, float), (n, n * (1 + k)), axis=-1)
+        return ProtoAction(offload, _by_bs(peer, k), _by_bs(share, k))
 
     def executed(self, action: Action, cpu_hz: Array) -> Vector:
-        """A valid action as an action vector; `cpu_hz` is F, which turns f into a share."""
-        k = self.scenario.n_bs
-        share = action.allocated_hz(k) / cpu_hz
-        return np.concatenate([action.offload, action.peer(k).ravel(), share.ravel()]).astype(np.float32)
+        """A valid action as an action vector, (..., action_size); `cpu_hz` is F, which turns f into a share."""
+        k, lead = self.scenario.n_bs, action.placement.shape[:-1]
+        flat = Action(action.placement.ravel(), action.cpu_hz.ravel())
+        parts = (flat.offload, flat.peer(k), flat.allocated_hz(k) / cpu_hz)
+        return np.concatenate([part.reshape(*lead, -1) for part in parts], axis=-1, dtype=np.float32)
 
     def _range(self, name: str, scale: str) -> tuple[float, float]:
         low, high = getattr(self.scenario, name)
@@ -82,6 +88,12 @@ class Encoder:
 
 def _to_unit(values: Array, low: float, high: float) -> Array:
     return 2.0 * (values - low) / (high - low) - 1.0 if high > low else np.zeros_like(values)
+
+
+def _by_bs(rows: Array, n_bs: int) -> Array:
+    """(..., n_devices * n_bs) -> (..., n_devices, n_bs), stored BS by BS: a maximum over BSs then runs along rows."""
+    choices = rows.reshape(*rows.shape[:-1], -1, n_bs)
+    return np.ascontiguousarray(choices.swapaxes(-1, -2)).swapaxes(-1, -2)
 
 
 def _saturate(values: Array, middle: float) -> Array:

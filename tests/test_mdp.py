@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fleets import stacked
 from hypothesis import given
 from worlds import TINY, random_placement, random_state, scenarios, seeds
 
@@ -128,6 +129,36 @@ class TestActions:
         assert nearest_discrete(proto.offload, proto.peer).tolist() == action.placement.tolist()
         assert proto.offload.tolist() == action.offload.tolist()
         assert proto.cpu_share * state.cpu_hz == pytest.approx(action.allocated_hz(scenario.n_bs), rel=1e-6)
+
+
+class TestLeadingAxes:
+    """Many states or actions at once are each alone, bit for bit."""
+
+    @given(scenarios(), seeds)
+    def test_of_states(self, scenario, seed) -> None:
+        encoder, states = Encoder(scenario), [random_state(scenario, seed + i) for i in range(3)]
+        vectors = encoder.encode(stacked(states))
+        assert vectors.dtype == np.float32
+        assert vectors.tolist() == [encoder.encode(state).tolist() for state in states]
+
+    @given(scenarios(), seeds)
+    def test_of_proto_actions(self, scenario, seed) -> None:
+        encoder = Encoder(scenario)
+        vectors = np.random.default_rng(seed).random((2, 3, encoder.action_size), dtype=np.float32)
+        protos = encoder.proto(vectors)
+        for index in np.ndindex(2, 3):
+            for values, expected in zip(protos[:3], encoder.proto(vectors[index])[:3], strict=True):
+                assert values[index].tolist() == expected.tolist()
+
+    @given(scenarios(), seeds)
+    def test_of_executed_actions(self, scenario, seed) -> None:
+        encoder, cpu_hz = Encoder(scenario), scenario.per_bs("cpu_hz")
+        placements = np.stack([random_placement(scenario, seed + i) for i in range(3)])
+        given_hz = np.where(placements >= 0, np.random.default_rng(seed).random(placements.shape) * 1e9, 0.0)
+        vectors = encoder.executed(Action(placements, given_hz), cpu_hz)
+        assert vectors.dtype == np.float32
+        singles = [Action(*pair) for pair in zip(placements, given_hz, strict=True)]
+        assert vectors.tolist() == [encoder.executed(one, cpu_hz).tolist() for one in singles]
 
 
 def test_the_reward_scale_makes_all_awards_one() -> None:
