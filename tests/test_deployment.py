@@ -5,7 +5,9 @@ import pytest
 from worlds import TINY, place, same_bits
 
 from mecsim.agents import Agent, make_agent
-from mecsim.deployment import rollout
+from mecsim.deployment import rollout, rollout_fleet
+from mecsim.fleet import Fleet
+from mecsim.settings import SettingError
 from mecsim.state import Action, SystemState
 from mecsim.system import PhysicalSystem
 from mecsim.twin import Deviation, DigitalTwin
@@ -74,3 +76,22 @@ def test_an_overestimated_channel_costs_income() -> None:
 def test_a_twin_can_be_the_system() -> None:
     agent = make_agent("all-on", TINY)
     assert same_bits(rollout(agent, DigitalTwin(TINY, 3), 5), rollout(agent, PhysicalSystem(TINY, 3), 5))
+
+
+class TestFleet:
+    WORLDS = (4, 0, 31)
+
+    @pytest.mark.parametrize("name", ["OLNPO", "LPWPO", "all-on"])
+    def test_a_record_is_that_of_each_twin_alone(self, name) -> None:
+        agent = make_agent(name, TINY)
+        together = rollout_fleet(agent, Fleet(TINY, self.WORLDS), 12)
+        assert [field.shape for field in together] == [(12, 3), (12, 3, 3), (12, 3, 3), (12, 3)]
+        for twin, world in enumerate(self.WORLDS):
+            alone = rollout(agent, PhysicalSystem(TINY, world), 12)
+            for field, expected in zip(together, alone, strict=True):
+                assert np.array_equal(field[:, twin], expected)
+        assert together.income.sum() > 0
+
+    def test_an_agent_for_one_state_at_a_time_is_refused(self) -> None:
+        with pytest.raises(SettingError, match="agent = Witness is not allowed"):
+            rollout_fleet(Witness(TINY), Fleet(TINY, self.WORLDS), 1)

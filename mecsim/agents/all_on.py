@@ -6,7 +6,9 @@ import numpy as np
 
 from mecsim import physics
 from mecsim.agents.base import Agent
+from mecsim.fleet_refinement import refine_discrete_batch
 from mecsim.outcome import uplink
+from mecsim.physics import Ints
 from mecsim.refinement import keep_affordable, refine_discrete
 from mecsim.state import Action, SystemState
 
@@ -18,13 +20,20 @@ class AllOn(Agent):
     """
 
     def act(self, state: SystemState) -> Action:
+        return refine_discrete(self.scenario, state, self._offer(state), self.refinement)
+
+    def act_batch(self, states: SystemState) -> Action:
+        return refine_discrete_batch(self.scenario, states, self._offer(states), self.refinement)
+
+    def _offer(self, state: SystemState) -> Ints:
+        """The BS that each task is offered to, -1 without energy, (..., n_devices)."""
         scenario = self.scenario
         powered = keep_affordable(scenario, state, scenario.cell)
-        slack = physics.slack_s(state.deadline_s, uplink(scenario, state, powered >= 0).delay_s, 0.0)
+        able = powered >= 0
+        slack = physics.slack_s(state.deadline_s, uplink(scenario, state, able).delay_s, 0.0)
         priority = physics.processing_priority(state.award, physics.required_cpu_hz(state.cycles, slack))
-        able = np.flatnonzero(powered >= 0)
-        ranked = able[np.argsort(-priority[able], kind="stable")]
-        placement = powered.copy()
-        placement[ranked] = np.arange(ranked.size) % scenario.n_bs
-        linked = state.link_bps[scenario.cell, placement] > 0
-        return refine_discrete(scenario, state, np.where(linked, placement, powered), self.refinement)
+        ranked = np.argsort(np.where(able, -priority, np.inf), axis=-1, kind="stable")
+        turns = np.broadcast_to(np.arange(scenario.n_devices) % scenario.n_bs, ranked.shape)
+        dealt = np.empty_like(ranked)
+        np.put_along_axis(dealt, ranked, turns, axis=-1)
+        return np.where(able & (state.link_bps[scenario.cell, dealt] > 0), dealt, powered)

@@ -30,6 +30,16 @@ class Agent(ABC):
     def act(self, state: SystemState) -> Action:
         """A valid action for the state, without exploration."""
 
+    def act_batch(self, states: SystemState) -> Action:
+        """Valid actions for the states of a fleet, device arrays (n_twins, n_devices).
+
+        Raises:
+            SettingError: the agent decides for one state at a time.
+        """
+        raise SettingError(
+            f"agent = {type(self).__name__} is not allowed: a fleet should have an agent with act_batch."
+        )
+
 
 AGENTS = {
     "INTO": "mecsim.agents.into:INTO",

@@ -19,9 +19,9 @@ from mecsim.agents.networks import (
     make_optimiser,
     mlp,
     seed_networks,
-    to_tensor,
 )
 from mecsim.agents.replay import Batch, Replay
+from mecsim.fleet_refinement import refine_batch
 from mecsim.mdp import Vector
 from mecsim.refinement import ProtoAction, Refinement, refine
 from mecsim.scenario import NonNegative, Positive, Scenario
@@ -95,6 +95,9 @@ class INTO(Learner):
     def act(self, state: SystemState) -> Action:
         return refine(self.scenario, state, self.proto_action(state), self.refinement)
 
+    def act_batch(self, states: SystemState) -> Action:
+        return refine_batch(self.scenario, states, self.proto_action(states), self.refinement)
+
     def explore(self, state: SystemState) -> Action:
         noise = self.exploration.standard_normal(self.encoder.action_size, dtype=np.float32)
         self._proto = self._actor_output(state)[0] + np.float32(self.settings.noise) * noise
@@ -110,10 +113,11 @@ class INTO(Learner):
 
     @torch.no_grad()
     def _actor_output(self, state: SystemState) -> tuple[Vector, Vector]:
-        """The action vector, and what enters the sigmoid of its last layer."""
-        before = self.actor[:-1](to_tensor(self.encoder.encode(state), self.device))
-        after = self.actor[-1](before)
-        return after.squeeze(0).cpu().numpy(), before.squeeze(0).cpu().numpy()
+        """The action vector, and what enters the sigmoid of its last layer; leading axes of the state stay."""
+        vector = self.encoder.encode(state)
+        before = self.actor[:-1](torch.from_numpy(np.atleast_2d(vector)).to(self.device))
+        after, shape = self.actor[-1](before), (*vector.shape[:-1], -1)
+        return after.reshape(shape).cpu().numpy(), before.reshape(shape).cpu().numpy()
 
     def remember(self, state: SystemState, action: Action, income: float, next_state: SystemState) -> None:
         encode = self.encoder.encode

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mecsim import physics
 from mecsim.agents.base import Agent
+from mecsim.fleet_refinement import refine_discrete_batch
 from mecsim.physics import Bools, Ints
 from mecsim.refinement import keep_affordable, refine_discrete
 from mecsim.state import Action, SystemState
@@ -19,23 +22,37 @@ class LPWPO(Agent):
     """
 
     def act(self, state: SystemState) -> Action:
-        home = keep_affordable(self.scenario, state, self.scenario.cell)
-        local = refine_discrete(self.scenario, state, home, self.refinement)
+        return self._decide(state, refine_discrete)
+
+    def act_batch(self, states: SystemState) -> Action:
+        return self._decide(states, refine_discrete_batch)
+
+    def _decide(self, state: SystemState, refine: Callable[..., Action]) -> Action:
+        """The decision for states of any leading axes that `refine` can take."""
+        scenario = self.scenario
+        home = keep_affordable(scenario, state, scenario.cell)
+        local = refine(scenario, state, home, self.refinement)
         overflow = (home >= 0) & ~local.offload
-        helpers = self._helpers(state, local, overflow)
-        if not overflow.any() or helpers.size == 0:
+        helper, helped = self._helper(state, local, overflow)
+        guest = overflow & helped[..., None]
+        if not guest.any():
             return local
-        placement = local.placement.copy()
-        guests = np.flatnonzero(overflow)
-        placement[guests] = helpers[np.arange(guests.size) % helpers.size]
-        return refine_discrete(
-            self.scenario, state, placement, self.refinement, shielded=placement == self.scenario.cell
+        placement = np.where(guest, helper, local.placement)
+        shared = refine(scenario, state, placement, self.refinement, shielded=placement == scenario.cell)
+        moved = guest.any(axis=-1, keepdims=True)
+        return Action(
+            np.where(moved, shared.placement, local.placement), np.where(moved, shared.cpu_hz, local.cpu_hz)
         )
 
-    def _helpers(self, state: SystemState, local: Action, overflow: Bools) -> Ints:
-        """The BSs that serve all their own tasks, the one with most CPU to spare first."""
-        scenario = self.scenario
-        spare = state.cpu_hz - physics.cpu_used_hz(local.placement, local.cpu_hz, scenario.n_bs)
-        overloaded = np.bincount(scenario.cell[overflow], minlength=scenario.n_bs) > 0
-        order = np.argsort(-spare, kind="stable")
-        return order[~overloaded[order]]
+    def _helper(self, state: SystemState, local: Action, overflow: Bools) -> tuple[Ints, Bools]:
+        """The BS that each task would be dealt to, (..., n_devices), and whether any BS helps, (...).
+
+        A BS helps where it serves all its own tasks; the one with most CPU to spare comes first.
+        """
+        n_bs = self.scenario.n_bs
+        spare = state.cpu_hz - physics.cpu_used_hz(local.placement, local.cpu_hz, n_bs)
+        overloaded = physics.cell_sum(overflow, self.scenario.cell, n_bs) > 0
+        order = np.argsort(np.where(overloaded, np.inf, -spare), axis=-1, kind="stable")
+        helpers = np.count_nonzero(~overloaded, axis=-1)
+        turn = (np.cumsum(overflow, axis=-1) - 1) % np.maximum(helpers, 1)[..., None]
+        return np.take_along_axis(order, turn, axis=-1), helpers > 0

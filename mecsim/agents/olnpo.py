@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mecsim.agents.base import Agent
+from mecsim.fleet_refinement import refine_discrete_batch
 from mecsim.refinement import refine_discrete
 from mecsim.state import Action, SystemState
 
@@ -12,3 +13,6 @@ class OLNPO(Agent):
 
     def act(self, state: SystemState) -> Action:
         return refine_discrete(self.scenario, state, self.scenario.cell, self.refinement)
+
+    def act_batch(self, states: SystemState) -> Action:
+        return refine_discrete_batch(self.scenario, states, self.scenario.cell, self.refinement)
