@@ -35,8 +35,7 @@ class CollaborativeMEC(gymnasium.Env):
         self.scenario = Scenario.preset(scenario) if isinstance(scenario, str) else scenario
         self.refinement = refinement or Refinement()
         self.encoder = Encoder(self.scenario)
-        self.observation_space = gymnasium.spaces.Box(-1.0, 1.0, (self.encoder.state_size,), np.float32)
-        self.action_space = gymnasium.spaces.Box(0.0, 1.0, (self.encoder.action_size,), np.float32)
+        self.observation_space, self.action_space = spaces(self.encoder)
         self._twin: DigitalTwin | None = None
 
     @property
@@ -84,4 +83,16 @@ class CollaborativeMEC(gymnasium.Env):
         return np.column_stack([everyone, timely & powered[:, None]])
 
 
-gymnasium.register(ID, entry_point=CollaborativeMEC)
+def spaces(encoder: Encoder) -> tuple[gymnasium.spaces.Box, gymnasium.spaces.Box]:
+    """The spaces of observations and of actions."""
+    return (
+        gymnasium.spaces.Box(-1.0, 1.0, (encoder.state_size,), np.float32),
+        gymnasium.spaces.Box(0.0, 1.0, (encoder.action_size,), np.float32),
+    )
+
+
+gymnasium.register(
+    ID,
+    entry_point=CollaborativeMEC,
+    vector_entry_point="mecsim.env_vector:CollaborativeMECVector",
+)
