@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 
 from mecsim.agents.learner import Learner
-from mecsim.experiments.store import write_atomically
+from mecsim.experiments.store import whole_file
 from mecsim.twin import DigitalTwin
 
 
@@ -51,7 +51,8 @@ def resume(path: Path, learner: Learner, twin: DigitalTwin, key: str) -> list[fl
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
     """Writes named tensors with a description of them, atomically."""
     ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_atomically(path, save(ready, {"mecsim": json.dumps(about)}))
+    with whole_file(path) as partial:  # not by way of bytes in memory, which would be twice the tensors
+        save_file(ready, partial, {"mecsim": json.dumps(about)})
 
 
 def read_tensors(path: Path) -> Loaded:

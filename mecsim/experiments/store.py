@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,21 @@ DATA = ROOT / "data"
 _META = b"mecsim"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file so that it is either whole or not there, also when the machine stops."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Where to write a file so that it is either whole or not there, also when the machine stops."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
+    yield partial
+    with partial.open("rb+") as file:
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that it is either whole or not there, also when the machine stops."""
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_table(path: Path, frame: pd.DataFrame, meta: dict[str, Any]) -> None:
