@@ -110,7 +110,7 @@ def fit_capacity(
         heard = contest.heard_w(placement >= 0)
         _fit_once(contest, kept, groups, heard)
     else:
-        live = LiveKeys(contest)
+        live = LiveKeys(contest, placement >= 0)
         for bs, members in enumerate(groups):
             kept[discarded(contest, live, kept, bs, members)] = -1
         heard = contest.heard_w(kept >= 0)

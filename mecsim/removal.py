@@ -10,15 +10,19 @@ finds it.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
+from itertools import accumulate, pairwise
 from math import ceil, inf, log2
 
 import numpy as np
 
 from mecsim.contest import Contest
-from mecsim.physics import Array, Ints
+from mecsim.physics import Array, Bools, Ints
 
 FIRST_LOOK = 8
 """Removals that the search looks at in one go, before it doubles."""
+QUIET = 1e-3
+"""Power that a BS still hears, as a share of the sum it was subtracted from, below which that sum is made afresh."""
 
 
 def discarded(contest: Contest, live: LiveKeys, kept: Ints, bs: int, members: Ints) -> Ints:
@@ -34,7 +38,9 @@ def discarded(contest: Contest, live: LiveKeys, kept: Ints, bs: int, members: In
     capacity = float(contest.cpu_hz[bs])
     heard = contest.heard_w(kept >= 0)
     order = np.array(removal_order(contest, live, heard, members, capacity), dtype=np.intp)
-    return order[: least_removals(contest, kept, members, order, capacity)]
+    enough = least_removals(contest, kept, members, order, capacity)
+    live.speak(order[enough:].tolist())
+    return order[:enough]
 
 
 def removal_order(
@@ -118,9 +124,14 @@ def _whole_hz(keys: Array, demands: Array) -> list[int]:
 
 
 class LiveKeys:
-    """`Contest.standing` for one task at a time, in plain numbers, while devices fall silent."""
+    """`Contest.standing` for one task at a time, in plain numbers, while devices fall silent.
 
-    def __init__(self, contest: Contest) -> None:
+    Args:
+        contest: the tasks and their state.
+        offload: which devices transmit at first.
+    """
+
+    def __init__(self, contest: Contest, offload: Bools) -> None:
         scenario, state = contest.scenario, contest.state
         columns = (
             scenario.cell,
@@ -134,17 +145,32 @@ class LiveKeys:
             np.full(scenario.n_devices, inf) if contest.asked_hz is None else contest.asked_hz,
         )
         self._tasks = list(zip(*(column.tolist() for column in columns), strict=True))
+        self._sent = np.where(offload, contest.received_w, 0.0).tolist()
+        self._cells = list(pairwise(accumulate(scenario.devices, initial=0)))
         self._alpha, self._by_index = scenario.interference, contest.by_index
         self._heard: list[float] = []
+        self._summed: list[float] = []
 
     def listen(self, heard_w: Array) -> None:
         """Starts from the power that each BS receives now, (n_bs,)."""
         self._heard = heard_w.tolist()
+        self._summed = heard_w.tolist()
 
     def silence(self, task: int) -> None:
         """Takes a device off the air."""
         cell, own, *_ = self._tasks[task]
+        self._sent[task] = 0.0
         self._heard[cell] -= own
+        if (
+            self._heard[cell] < QUIET * self._summed[cell]
+        ):  # what is left has lost its digits in the difference
+            first, end = self._cells[cell]
+            self._heard[cell] = self._summed[cell] = sum(self._sent[first:end])
+
+    def speak(self, tasks: Iterable[int]) -> None:
+        """Puts devices on the air again; `listen` comes next."""
+        for task in tasks:
+            self._sent[task] = self._tasks[task][1]
 
     def key(self, task: int) -> tuple[float, float]:
         """The key of a task now, and its demand in (10) where the key is positive."""

@@ -44,7 +44,7 @@ def fits(contest: Contest, kept: np.ndarray, bs: int) -> bool:
 def order_of(contest: Contest, kept: np.ndarray, bs: int) -> list[int]:
     """`removal_order` of one BS."""
     members, heard = np.flatnonzero(kept == bs), contest.heard_w(kept >= 0)
-    return removal_order(contest, LiveKeys(contest), heard, members, float(contest.cpu_hz[bs]))
+    return removal_order(contest, LiveKeys(contest, kept >= 0), heard, members, float(contest.cpu_hz[bs]))
 
 
 def one_by_one(contest: Contest, kept: np.ndarray, bs: int) -> list[int]:
@@ -73,7 +73,7 @@ def test_no_more_tasks_go_than_10_asks_for(scenario, seed, settings, first_look)
     for bs in range(scenario.n_bs):
         members = np.flatnonzero(placement == bs)
         with patch("mecsim.removal.FIRST_LOOK", first_look):
-            gone = discarded(contest, LiveKeys(contest), placement, bs, members)
+            gone = discarded(contest, LiveKeys(contest, placement >= 0), placement, bs, members)
         assert gone.tolist() == one_by_one(contest, placement, bs)
 
 
@@ -107,7 +107,8 @@ def test_no_key_falls_when_others_fall_silent(scenario, seed, settings) -> None:
 @given(scenarios(), seeds, contest_settings)
 def test_one_key_at_a_time_is_the_key_of_all_at_once(scenario, seed, settings) -> None:
     contest, placement = contest_of(scenario, seed, settings)
-    live, offload = LiveKeys(contest), placement >= 0
+    offload = placement >= 0
+    live = LiveKeys(contest, offload)
     live.listen(contest.heard_w(offload))
     for silent in np.random.default_rng(seed).permutation(np.flatnonzero(offload)):
         keys, demand = standing(contest, offload)
@@ -148,14 +149,46 @@ def test_huge_demands_lose_no_digits() -> None:
     rest = contest.required_hz(contest.heard_w(placement >= 0))[np.arange(crowded.n_devices) != 3]
     full = replace(state, cpu_hz=np.full(crowded.n_bs, rest.sum() - rest.min() / 2))
     contest = replace(contest, state=full)
-    gone = discarded(contest, LiveKeys(contest), placement, 0, np.arange(crowded.n_devices))
+    gone = discarded(contest, LiveKeys(contest, placement >= 0), placement, 0, np.arange(crowded.n_devices))
     assert gone.tolist() == one_by_one(contest, placement, 0)
     assert len(gone) == 2
 
 
+@pytest.mark.parametrize("cpu", ["least", "actor"])
+def test_a_loud_device_that_goes_leaves_the_others_to_be_heard(cpu) -> None:
+    """Subtracted from 1e280, what the others send would be lost, and each would seem to be alone."""
+    scenario = Scenario(devices=(12,), interference=1.0, tau_s=12.0)
+    for seed in range(10):
+        state = random_state(scenario, seed)
+        gain, size = state.gain.copy(), state.size_bits.copy()
+        gain[0], size[0] = 1e280, 1e300  # too late, and so is everybody who hears it
+        state = replace(state, gain=gain, size_bits=size)
+        settings = Refinement(hopeless="lowest index", cpu=cpu)
+        share = random_proto(scenario, seed).cpu_share
+        contest = Contest.of(scenario, state, scenario.cell, settings, share, None)
+        gone = discarded(contest, LiveKeys(contest, scenario.cell >= 0), scenario.cell, 0, np.arange(12))
+        assert gone.tolist() == one_by_one(contest, scenario.cell, 0)
+        assert 1 < len(gone) < 12
+
+
+def test_a_device_that_speaks_again_is_heard_when_the_sum_is_made_afresh() -> None:
+    contest, placement = contest_of(TINY.replace(interference=1.0), 0, Refinement())
+    live, everyone = LiveKeys(contest, placement > -2), contest.heard_w(placement > -2)
+    live.listen(everyone)
+    first_cell = range(TINY.devices[0])
+    for task in first_cell:
+        live.silence(task)
+    live.speak([1])
+    live.listen(everyone)
+    for task in (0, 2):
+        live.silence(task)
+    only = contest.heard_w(np.arange(TINY.n_devices) == 1)
+    assert live.key(1)[0] == pytest.approx(contest.standing(only).key[1], rel=1e-12)
+
+
 def test_a_bs_without_tasks_discards_none() -> None:
     contest, placement = contest_of(TINY, 0, Refinement())
-    assert len(discarded(contest, LiveKeys(contest), placement, 0, np.array([], int))) == 0
+    assert len(discarded(contest, LiveKeys(contest, placement >= 0), placement, 0, np.array([], int))) == 0
 
 
 def test_a_bs_with_room_discards_none() -> None:
