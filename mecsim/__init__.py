@@ -14,6 +14,7 @@ _HOMES = {
     "Agent": "agents",
     "Deviation": "twin",
     "DigitalTwin": "twin",
+    "Fleet": "fleet",
     "PhysicalSystem": "system",
     "ProtoAction": "refinement",
     "Refinement": "refinement",
@@ -23,6 +24,7 @@ _HOMES = {
     "make_agent": "agents",
     "refine": "refinement",
     "rollout": "deployment",
+    "rollout_fleet": "deployment",
     "train": "training",
 }
 

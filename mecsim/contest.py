@@ -63,7 +63,7 @@ class Contest:
     ) -> Self:
         """The contest that a discrete action opens."""
         link = physics.link_delay_s(state.size_bits, placement, scenario.cell, state.link_bps)
-        asked = _asked_hz(state, placement, cpu_share) if settings.cpu == "actor" else None
+        asked = asked_hz(state, placement, cpu_share) if settings.cpu == "actor" else None
         tier = np.zeros(scenario.n_devices, dtype=np.intp) if shielded is None else shielded.astype(np.intp)
         left, by_index = state.deadline_s - link, settings.hopeless == "lowest index"
         return cls(scenario, state, state.received_w, state.cycles, left, asked, tier, by_index)
@@ -113,9 +113,13 @@ class Contest:
         )
 
 
-def _asked_hz(state: SystemState, placement: Ints, cpu_share: Array | None) -> Array:
-    """What the actor asks for its tasks, within C4."""
+def asked_hz(state: SystemState, placement: Ints, cpu_share: Array | None) -> Array:
+    """CPU that an actor asks for its tasks, within C4, (..., n_devices), in Hz.
+
+    Raises:
+        ValueError: there is no `cpu_share`.
+    """
     if cpu_share is None:
         raise ValueError("cpu_share is missing: Refinement.cpu = 'actor' needs the actor's f.")
-    share = np.take_along_axis(cpu_share, placement[:, None], axis=1)[:, 0]
+    share = np.take_along_axis(cpu_share, np.maximum(placement, 0)[..., None], axis=-1)[..., 0]
     return np.clip(share, 0.0, 1.0) * state.cpu_hz[placement]

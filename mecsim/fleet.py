@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mecsim import physics
-from mecsim.outcome import uplink
+from mecsim.outcome import outcome
 from mecsim.physics import Array
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
@@ -49,7 +49,7 @@ class Fleet:
         Returns:
             The outcomes; the income has the shape (n_twins,), arrays have n_twins as their first axis.
         """
-        result = outcomes(self.scenario, self.state, action)
+        result = outcome(self.scenario, self.state, action)
         state, battery = self.state, self.scenario.battery_j
         energy = physics.next_energy_j(state.energy_j, state.harvest_j, result.spent_j, battery)
         self.state = self._arrive(state.slot + 1, energy, result.rate_bps)
@@ -66,27 +66,3 @@ class Fleet:
             link_bps=scenario.link_rates_bps,
         )
         return with_rate(scenario, state, last_rate_bps)
-
-
-def outcomes(scenario: Scenario, state: SystemState, action: Action) -> Outcome:
-    """`mecsim.outcome.outcome` of many states; see `Fleet.step` for the shapes."""
-    offload = action.offload
-    radio = uplink(scenario, state, offload)
-    powered = physics.affordable(radio.energy_j, state.energy_j)
-    link = physics.link_delay_s(state.size_bits, action.placement, scenario.cell, state.link_bps)
-    used = physics.cpu_used_hz(action.placement, action.cpu_hz, scenario.n_bs)
-    cut = np.minimum(1.0, np.divide(state.cpu_hz, used, out=np.ones_like(used), where=used > 0))
-    granted = action.cpu_hz * np.take_along_axis(cut, np.maximum(action.placement, 0), axis=-1)
-    compute = physics.compute_delay_s(state.cycles, offload, granted)
-    completed = offload & powered & physics.on_time(radio.delay_s + link + compute, state.deadline_s)
-    return Outcome(
-        income=physics.income(state.award, completed),
-        completed=completed,
-        powered=powered,
-        uplink_s=radio.delay_s,
-        link_s=link,
-        compute_s=compute,
-        rate_bps=radio.rate_bps,
-        spent_j=np.minimum(radio.energy_j, state.energy_j),
-        cpu_used_hz=used * cut,
-    )

@@ -11,7 +11,7 @@ from mecsim import physics
 from mecsim.fleet_removal import Lockstep, Tasks, members_of
 from mecsim.outcome import uplink
 from mecsim.physics import Array, Bools, Ints
-from mecsim.refinement import ProtoAction, Refinement, keep_affordable, nearest_discrete
+from mecsim.refinement import ProtoAction, Refinement, keep_affordable, line_1, share_cpu
 from mecsim.scenario import Scenario
 from mecsim.state import Action, SystemState
 
@@ -24,11 +24,7 @@ def refine_batch(
     Raises:
         ValueError: the proto-action holds a NaN.
     """
-    for name, values in zip(proto._fields, proto, strict=True):
-        if values is not None and np.isnan(values).any():
-            raise ValueError(f"proto-action {name} holds a NaN; it should hold numbers.")
-    placement = nearest_discrete(proto.offload, proto.peer, proto.order)
-    return refine_discrete_batch(scenario, state, placement, settings, proto.cpu_share)
+    return refine_discrete_batch(scenario, state, line_1(proto), settings, proto.cpu_share)
 
 
 def refine_discrete_batch(
@@ -61,7 +57,8 @@ def refine_discrete_batch(
         sending = kept >= 0
     slack = tasks.left_s - uplink(scenario, state, sending).delay_s
     required = physics.required_cpu_hz(tasks.cycles, slack)
-    return Action(kept, _share_cpu(tasks, kept, required, state.cpu_hz))
+    asked = tasks.asked_hz if settings.cpu == "actor" else None
+    return Action(kept, share_cpu(settings, kept, required, asked, state.cpu_hz))
 
 
 def _fit_once(tasks: Tasks, kept: Ints, cpu_hz: Array) -> None:
@@ -76,15 +73,3 @@ def _fit_once(tasks: Tasks, kept: Ints, cpu_hz: Array) -> None:
         lost = (total > capacity) & ~np.take_along_axis(filling, best_first, 1)
         twin, place = np.nonzero(lost)
         kept[twin, members[twin, best_first[twin, place]]] = -1
-
-
-def _share_cpu(tasks: Tasks, kept: Ints, required_hz: Array, cpu_hz: Array) -> Array:
-    """f of the tasks kept (A10), 0 for the others, in Hz."""
-    if tasks.settings.cpu == "actor":
-        return np.where(kept >= 0, tasks.asked_hz, 0.0)
-    least = np.where(kept >= 0, required_hz, 0.0)
-    if tasks.settings.cpu == "least":
-        return least
-    used = physics.cpu_used_hz(kept, least, len(cpu_hz))
-    share = np.divide(cpu_hz, used, out=np.ones_like(used), where=used > 0)
-    return least * np.take_along_axis(share, np.maximum(kept, 0), axis=1)

@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from mecsim import physics
+from mecsim.contest import asked_hz
 from mecsim.physics import Array, Bools, Ints
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
@@ -58,7 +59,7 @@ class Tasks(NamedTuple):
         left = state.deadline_s - link
         numbers = [bandwidth, state.size_bits, state.cycles, state.award, state.received_w, left]
         if settings.cpu == "actor":
-            numbers.append(_asked_hz(state, placement, cpu_share))
+            numbers.append(asked_hz(state, placement, cpu_share))
         return cls(scenario, settings, np.stack(labels), np.stack(numbers), shielded)
 
     @property
@@ -238,12 +239,3 @@ def members_of(kept: Ints, bs: int) -> tuple[Ints, Bools]:
     members = np.zeros((len(kept), count.max()), dtype=np.intp)
     members[twin, np.arange(twin.size) - np.repeat(np.cumsum(count) - count, count)] = device
     return members, np.arange(members.shape[1]) >= count[:, None]
-
-
-def _asked_hz(state: SystemState, placement: Ints, cpu_share: Array | None) -> Array:
-    """What the actor asks for its tasks, within C4."""
-    if cpu_share is None:
-        raise ValueError("cpu_share is missing: Refinement.cpu = 'actor' needs the actor's f.")
-    at = np.maximum(placement, 0)
-    share = np.take_along_axis(cpu_share, at[..., None], axis=-1)[..., 0]
-    return np.clip(share, 0.0, 1.0) * state.cpu_hz[at]

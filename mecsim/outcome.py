@@ -30,7 +30,7 @@ def uplink(scenario: Scenario, state: SystemState, offload: Bools) -> Uplink:
 
 
 def outcome(scenario: Scenario, state: SystemState, action: Action) -> Outcome:
-    """The outcome of an action, feasible or not, in a known state.
+    """The outcome of an action, feasible or not, in a known state, or of many in as many states (leading axes).
 
     Algorithm 1 keeps an action within (5) and (10), so that the two rules below act only where a decision was made
     on a wrong estimate (A23): a device without the energy for its transmission (5) spends what it has and its task is
@@ -42,11 +42,11 @@ def outcome(scenario: Scenario, state: SystemState, action: Action) -> Outcome:
     link = physics.link_delay_s(state.size_bits, action.placement, scenario.cell, state.link_bps)
     used = physics.cpu_used_hz(action.placement, action.cpu_hz, scenario.n_bs)
     cut = np.minimum(1.0, np.divide(state.cpu_hz, used, out=np.ones_like(used), where=used > 0))
-    granted = action.cpu_hz * cut[action.placement]
+    granted = action.cpu_hz * physics.at_bs(cut, action.placement)
     compute = physics.compute_delay_s(state.cycles, offload, granted)
     completed = offload & powered & physics.on_time(radio.delay_s + link + compute, state.deadline_s)
     return Outcome(
-        income=float(physics.income(state.award, completed)),
+        income=physics.income(state.award, completed),
         completed=completed,
         powered=powered,
         uplink_s=radio.delay_s,

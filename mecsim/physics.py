@@ -31,6 +31,13 @@ def cell_sum(values: Array, cell: Ints, n_bs: int) -> Array:
     return sums.reshape(*lead, n_bs + 1)[..., :n_bs]
 
 
+def at_bs(values: Array, placement: Ints) -> Array:
+    """A value of the BS that computes each task, (..., n_bs) -> (..., n_devices); any where a task is discarded."""
+    if values.ndim == 1:
+        return values[placement]
+    return np.take_along_axis(values, np.maximum(placement, 0), axis=-1)
+
+
 def interference_w(offload: Bools, received_w: Array, cell: Ints, n_bs: int, alpha: float = 1.0) -> Array:
     """Intra-cell interference G, eq. (3), in W, times the interference factor alpha (A1; 1 is eq. (3) as printed).
 

@@ -114,7 +114,7 @@ def fit_capacity(
         for bs, members in enumerate(groups):
             kept[discarded(contest, live, kept, bs, members)] = -1
         heard = contest.heard_w(kept >= 0)
-    return Action(kept, _share_cpu(contest, kept, contest.required_hz(heard), settings))
+    return Action(kept, share_cpu(settings, kept, contest.required_hz(heard), contest.asked_hz, state.cpu_hz))
 
 
 def refine(
@@ -125,11 +125,19 @@ def refine(
     Raises:
         ValueError: the proto-action holds a NaN.
     """
+    return refine_discrete(scenario, state, line_1(proto), settings, proto.cpu_share)
+
+
+def line_1(proto: ProtoAction) -> Ints:
+    """`nearest_discrete` of a proto-action, (..., n_devices).
+
+    Raises:
+        ValueError: the proto-action holds a NaN.
+    """
     for name, values in zip(proto._fields, proto, strict=True):
         if values is not None and np.isnan(values).any():
             raise ValueError(f"proto-action {name} holds a NaN; it should hold numbers.")
-    placement = nearest_discrete(proto.offload, proto.peer, proto.order)
-    return refine_discrete(scenario, state, placement, settings, proto.cpu_share)
+    return nearest_discrete(proto.offload, proto.peer, proto.order)
 
 
 def refine_discrete(
@@ -161,12 +169,13 @@ def _fit_once(contest: Contest, kept: Ints, groups: list[Ints], heard_w: Array) 
         kept[best_first[np.logical_not(np.logical_and.accumulate(fits))]] = -1
 
 
-def _share_cpu(contest: Contest, kept: Ints, required_hz: Array, settings: Refinement) -> Array:
-    """f of the tasks kept (A10), 0 for the others, in Hz."""
-    if settings.cpu == "actor":
-        return np.where(kept >= 0, contest.asked_hz, 0.0)
-    least = np.where(kept >= 0, required_hz, 0.0)
-    if settings.cpu == "least":
-        return least
-    used = physics.cpu_used_hz(kept, least, contest.n_bs)
-    return least * np.divide(contest.cpu_hz, used, out=np.ones_like(used), where=used > 0)[kept]
+def share_cpu(
+    settings: Refinement, kept: Ints, required_hz: Array, asked_hz: Array | None, cpu_hz: Array
+) -> Array:
+    """f of the tasks kept (A10), 0 for the others, (..., n_devices), in Hz."""
+    granted = required_hz if asked_hz is None else asked_hz
+    granted = np.where(kept >= 0, granted, 0.0)
+    if settings.cpu != "pro rata":
+        return granted
+    used = physics.cpu_used_hz(kept, granted, len(cpu_hz))
+    return granted * physics.at_bs(np.divide(cpu_hz, used, out=np.ones_like(used), where=used > 0), kept)

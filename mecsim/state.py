@@ -69,10 +69,10 @@ class Action:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an action does in one slot; device arrays (n_devices,).
+    """What an action does in one slot; device arrays (n_devices,), with an axis of twins before them for a fleet.
 
     Attributes:
-        income: r(t), eq. (11).
+        income: r(t), eq. (11), a number, or (n_twins,) for a fleet.
         completed: tasks that are paid.
         powered: tasks whose device had the energy to send them, (5); True where nothing is sent.
         uplink_s, link_s, compute_s: the delays d^w, d^c and d^m of eqs. (4), (8), (9).
@@ -81,7 +81,7 @@ class Outcome:
         cpu_used_hz: CPU in use at each BS, (n_bs,).
     """
 
-    income: float
+    income: float | Array
     completed: Bools
     powered: Bools
     uplink_s: Array

@@ -1,10 +1,13 @@
 """What `mecsim bench` says of the system: the peers do the same work, and the fit finds the growth that is there."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from worlds import TINY
 
-from mecsim.bench import system
+from mecsim.bench import fleets, system
+from mecsim.experiments.runs import Run
 from mecsim.state import Action
 
 
@@ -50,3 +53,26 @@ def test_what_costs_the_same_at_every_size_does_not_show_in_the_last_decade(monk
 def test_a_slot_of_many_devices_is_timed() -> None:
     for offered in ("own", "random"):
         assert system._slot_s(system._spread(40, 4), offered) > 0
+
+
+SMALL = Run(
+    agent="INTO", changes={"devices": (2, 3)}, settings={"actor_hidden": (8,), "critic_hidden": (4,)}, slots=0
+)
+
+
+@pytest.mark.parametrize("setup", [fleets.Policies, fleets.Environments])
+def test_a_fleet_and_a_twin_go_on_for_as_many_slots_as_asked(setup) -> None:
+    work = setup(SMALL, 3)
+    before = work._fleet.state.slot
+    alone, many = work(4, 2)
+    assert min(alone, many) > 0
+    assert work._fleet.state.slot == before + 2
+
+
+def test_the_smaller_of_the_two_ratios_counts(monkeypatch) -> None:
+    times = {"policy": (8.0, 1.0), "environment": (3.0, 1.0)}
+    monkeypatch.setattr(fleets, "Peer", lambda name, *_, **__: nullcontext(name))
+    monkeypatch.setattr(fleets, "in_turn", lambda peers, repeats, *_: [[times[peers[0]]]] * repeats)
+    found = fleets.batched_vs_single(2, SMALL, 3)
+    assert found.repeats == [3.0, 3.0]
+    assert (found.figures["policy_ratio"], found.figures["environment_ratio"]) == (8.0, 3.0)

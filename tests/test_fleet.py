@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import TINY, random_placement, random_state, scenarios, seeds
 
-from mecsim.fleet import Fleet, outcomes
+from mecsim.fleet import Fleet
 from mecsim.fleet_refinement import refine_discrete_batch
 from mecsim.outcome import outcome
 from mecsim.refinement import refine_discrete
@@ -76,7 +76,7 @@ def test_outcomes_of_any_decision_are_those_of_each_alone(scenario, seed) -> Non
     singles = [Action(*pair) for pair in zip(placements, given_hz, strict=True)]
     batch = Action(np.stack(placements), np.stack(given_hz))
     assert_same_bits(
-        outcomes(scenario, stacked(states), batch),
+        outcome(scenario, stacked(states), batch),
         [outcome(scenario, state, action) for state, action in zip(states, singles, strict=True)],
     )
 

@@ -15,8 +15,20 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-PHYSICS = ["physics", "scenario", "settings", "state", "outcome", "sources", "streams", "system", "twin"]
-LIGHT = [*PHYSICS, "refinement", "removal", "mdp", "deployment", "evaluation", "parameters"]
+PHYSICS = [
+    "physics",
+    "scenario",
+    "settings",
+    "state",
+    "outcome",
+    "sources",
+    "streams",
+    "system",
+    "twin",
+    "fleet",
+]
+REFINING = ["contest", "removal", "refinement", "fleet_removal", "fleet_refinement"]
+LIGHT = [*PHYSICS, *REFINING, "mdp", "deployment", "evaluation", "parameters", "literal", "memory"]
 
 
 def imported(path: Path) -> set[str]:
@@ -64,7 +76,7 @@ def test_importing_mecsim_loads_no_heavy_package() -> None:
 
 @pytest.mark.parametrize("heavy", [{"torch"}])
 def test_the_modules_of_the_system_load_no_torch(heavy) -> None:
-    code = "import " + ", ".join(f"mecsim.{name}" for name in [*LIGHT, "env", "plotting"])
+    code = "import " + ", ".join(f"mecsim.{name}" for name in [*LIGHT, "env", "env_vector", "plotting"])
     assert not loaded_by(code) & heavy
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mecsim.agents.learner import Learner, LearnerSettings, Rate, torch_device
 from mecsim.agents.networks import descend, follow, freeze, make_optimiser, mlp, seed_networks, to_tensor
 from mecsim.agents.replay import Batch, Replay
+from mecsim.fleet_refinement import refine_discrete_batch
 from mecsim.refinement import Refinement, refine_discrete
 from mecsim.scenario import Positive, Scenario
 from mecsim.settings import Hidden, Whole
@@ -75,6 +76,9 @@ class DDQN(Learner):
     def act(self, state: SystemState) -> Action:
         return refine_discrete(self.scenario, state, self._best(state) - 1, self.refinement)
 
+    def act_batch(self, states: SystemState) -> Action:
+        return refine_discrete_batch(self.scenario, states, self._best(states) - 1, self.refinement)
+
     def explore(self, state: SystemState) -> Action:
         devices = self.scenario.n_devices
         random = self.exploration.random(devices) < self.epsilon
@@ -112,8 +116,10 @@ class DDQN(Learner):
 
     @torch.no_grad()
     def _best(self, state: SystemState) -> np.ndarray:
-        vector = to_tensor(self.encoder.encode(state), self.device)
-        return self._heads(self.q, vector).argmax(dim=2).squeeze(0).cpu().numpy()
+        """The best choice of every head, from 0, (..., n_devices)."""
+        vector = self.encoder.encode(state)
+        best = self._heads(self.q, to_tensor(vector, self.device)).argmax(dim=2)
+        return best.reshape((*vector.shape[:-1], -1)).cpu().numpy()
 
     def _heads(self, network: nn.Module, states: Tensor) -> Tensor:
         return network(states).view(len(states), -1, self._choices)

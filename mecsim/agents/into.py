@@ -19,6 +19,7 @@ from mecsim.agents.networks import (
     make_optimiser,
     mlp,
     seed_networks,
+    to_tensor,
 )
 from mecsim.agents.replay import Batch, Replay
 from mecsim.fleet_refinement import refine_batch
@@ -115,7 +116,7 @@ class INTO(Learner):
     def _actor_output(self, state: SystemState) -> tuple[Vector, Vector]:
         """The action vector, and what enters the sigmoid of its last layer; leading axes of the state stay."""
         vector = self.encoder.encode(state)
-        before = self.actor[:-1](torch.from_numpy(np.atleast_2d(vector)).to(self.device))
+        before = self.actor[:-1](to_tensor(vector, self.device))
         after, shape = self.actor[-1](before), (*vector.shape[:-1], -1)
         return after.reshape(shape).cpu().numpy(), before.reshape(shape).cpu().numpy()
 

@@ -73,8 +73,8 @@ def restore_optimiser(optimiser: torch.optim.Adam, tensors: dict[str, Tensor]) -
 
 
 def to_tensor(vector: np.ndarray, device: torch.device) -> Tensor:
-    """A vector as a batch of one."""
-    return torch.from_numpy(vector).to(device).unsqueeze(0)
+    """A vector as a batch of one; a batch of vectors as it is."""
+    return torch.from_numpy(np.atleast_2d(vector)).to(device)
 
 
 @contextmanager

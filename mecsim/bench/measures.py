@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from mecsim.bench.fleets import batched_vs_single
 from mecsim.bench.memory import train_rss_gb
 from mecsim.bench.products import gemm_fraction
 from mecsim.bench.result import Result
@@ -53,6 +54,12 @@ MEASURES = (
         "a slot task by task in plain Python over a slot of the twin with Algorithm 1",
         "at least 100",
         system_vs_literal,
+    ),
+    Measure(
+        "batched_vs_single",
+        "slots a second of a fleet of twins over those of one twin at a time",
+        "at least 10",
+        batched_vs_single,
     ),
     Measure(
         "worker_efficiency",

@@ -1,4 +1,4 @@
-"""A slot of the twin with Algorithm 1 against the paper's sums task by task, and its cost as the system grows."""
+"""A slot of the twin with Algorithm 1: against the paper's sums task by task, and its cost as the system grows."""
 
 from __future__ import annotations
 
