@@ -54,7 +54,8 @@ def descend(loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer) 
 @torch.no_grad()
 def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
     """Moves a target network, eqs. (21) and (22): theta' = rate theta + (1 - rate) theta'."""
-    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)
+    last_first = (list(network.parameters())[::-1] for network in (target, source))
+    torch._foreach_lerp_(*last_first, rate)  # the next pass begins with what is then still in the cache
 
 
 def optimiser_tensors(optimiser: torch.optim.Adam) -> dict[str, Tensor]:

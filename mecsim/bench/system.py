@@ -16,7 +16,7 @@ from mecsim.scenario import Scenario
 from mecsim.state import Action, SystemState
 from mecsim.twin import DigitalTwin
 
-SLOTS = 10
+SLOTS = 30
 """Slots in a repeat."""
 WARM_UP = 50
 """Slots before the first repeat, in which the energy queues fill."""
