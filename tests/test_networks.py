@@ -27,9 +27,11 @@ def weights(network: nn.Module) -> list[torch.Tensor]:
 
 def test_mlp_is_linear_layers_with_relu_between() -> None:
     network = mlp((4, 3, 2), nn.Sigmoid())
-    assert [type(layer) for layer in network] == [Linear, nn.ReLU, Linear, nn.Sigmoid]
-    assert [tuple(layer.weight.shape) for layer in network if isinstance(layer, Linear)] == [(3, 4), (2, 3)]
+    assert [type(layer) for layer in network] == [Linear, Linear, nn.Sigmoid]
+    assert [tuple(layer.weight.shape) for layer in network[:-1]] == [(3, 4), (2, 3)]
+    assert [layer.relu for layer in network[:-1]] == [True, False]
     assert [type(layer) for layer in mlp((4, 3))] == [Linear]
+    assert not mlp((4, 3))[0].relu
 
 
 def test_the_critic_sees_state_and_action_and_says_one_number() -> None:
@@ -37,8 +39,9 @@ def test_the_critic_sees_state_and_action_and_says_one_number() -> None:
     state, action = torch.rand(5, 3), torch.rand(5, 2)
     value = critic(state, action)
     assert value.shape == (5,)
-    hidden = torch.relu(critic.layers[0](torch.cat((state, action), dim=1)))
-    assert torch.equal(value, critic.layers[2](hidden)[:, 0])
+    first, last = critic.layers
+    hidden = torch.relu(nn.functional.linear(torch.cat((state, action), dim=1), first.weight, first.bias))
+    assert value.detach().numpy() == pytest.approx(last(hidden)[:, 0].detach().numpy(), rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.3, 1.0])

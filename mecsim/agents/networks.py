@@ -16,10 +16,9 @@ from mecsim.streams import stream
 
 def mlp(sizes: Sequence[int], output: nn.Module | None = None) -> nn.Sequential:
     """Linear layers of the given sizes with ReLU between them, PyTorch's initialisation (A13)."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(sizes):
-        layers += [Linear(inputs, outputs), nn.ReLU()]
-    return nn.Sequential(*layers[:-1], *([output] if output else []))
+    *hidden, last = pairwise(sizes)
+    layers = [*(Linear(*ends, relu=True) for ends in hidden), Linear(*last)]
+    return nn.Sequential(*layers, *([output] if output else []))
 
 
 class Critic(nn.Module):
