@@ -25,7 +25,7 @@ class Load:
 
     run: Run = field(default_factory=lambda: Run(agent="INTO"))
     warm_up: int = 100
-    chunk: int = 40
+    chunk: int = 100
 
     @property
     def settings(self) -> INTOSettings:
