@@ -11,6 +11,8 @@ from mecsim.agents.base import Agent
 from mecsim.fleet import Fleet
 from mecsim.memory import keep_freed_memory
 from mecsim.physics import Array
+from mecsim.scenario import Scenario
+from mecsim.state import Action, Outcome
 from mecsim.system import PhysicalSystem
 from mecsim.twin import DigitalTwin
 
@@ -42,10 +44,7 @@ def rollout(
         slots: how many slots.
         twin: what the agent sees: a twin kept up to date by the system's reports; without one, the system itself.
     """
-    scenario = system.scenario
-    record = Rollout(
-        np.empty(slots), np.empty((slots, scenario.n_bs)), np.empty((slots, scenario.n_bs)), np.empty(slots)
-    )
+    record = _blank((slots,), system.scenario.n_bs)
     for t in range(slots):
         if twin is not None:
             twin.update(system.state)
@@ -54,10 +53,7 @@ def rollout(
         result = system.step(action)
         if twin is not None:
             twin.step(action)
-        record.income[t] = result.income
-        record.offloading[t] = np.bincount(scenario.cell[action.offload], minlength=scenario.n_bs)
-        record.idle_cpu[t] = 1.0 - result.cpu_used_hz / cpu
-        record.completed[t] = result.completed.sum()
+        _note(record, t, system.scenario, cpu, action, result)
     return record
 
 
@@ -73,17 +69,24 @@ def rollout_fleet(agent: Agent, fleet: Fleet, slots: int) -> Rollout:
         SettingError: the agent has no `act_batch`.
     """
     keep_freed_memory()
-    scenario = fleet.scenario
-    shape = (slots, fleet.n_twins)
-    record = Rollout(
-        np.empty(shape), np.empty((*shape, scenario.n_bs)), np.empty((*shape, scenario.n_bs)), np.empty(shape)
-    )
+    record = _blank((slots, fleet.n_twins), fleet.scenario.n_bs)
     for t in range(slots):
         cpu = fleet.state.cpu_hz
         action = agent.act_batch(fleet.state)
-        result = fleet.step(action)
-        record.income[t] = result.income
-        record.offloading[t] = physics.cell_sum(action.offload, scenario.cell, scenario.n_bs)
-        record.idle_cpu[t] = 1.0 - result.cpu_used_hz / cpu
-        record.completed[t] = result.completed.sum(axis=1)
+        _note(record, t, fleet.scenario, cpu, action, fleet.step(action))
     return record
+
+
+def _blank(shape: tuple[int, ...], n_bs: int) -> Rollout:
+    """A record to fill in."""
+    return Rollout(np.empty(shape), np.empty((*shape, n_bs)), np.empty((*shape, n_bs)), np.empty(shape))
+
+
+def _note(
+    record: Rollout, t: int, scenario: Scenario, cpu_hz: Array, action: Action, result: Outcome
+) -> None:
+    """Fills in what happened in slot t."""
+    record.income[t] = result.income
+    record.offloading[t] = physics.cell_sum(action.offload, scenario.cell, scenario.n_bs)
+    record.idle_cpu[t] = 1.0 - result.cpu_used_hz / cpu_hz
+    record.completed[t] = result.completed.sum(axis=-1)

@@ -21,8 +21,8 @@ from mecsim.system import PhysicalSystem
 from mecsim.twin import DigitalTwin
 
 TWINS = 512
-SLOTS = 100
-"""Slots of one twin in a repeat; a fleet does as many slots as twins."""
+SLOTS, FLEET_SLOTS = 100, 4
+"""Slots in a repeat, of one twin and of the whole fleet."""
 WARM_UP = 10
 
 
@@ -81,7 +81,7 @@ def batched_vs_single(repeats: int, run: Run | None = None, twins: int = TWINS) 
     ratios, figures = [], {"twins": float(twins)}
     for name, setup in (("policy", Policies), ("environment", Environments)):
         with Peer(name, setup, run, twins, threads=1) as peer:
-            times = [answer for (answer,) in in_turn([peer], repeats, SLOTS, max(2, SLOTS // 25))]
+            times = [answer for (answer,) in in_turn([peer], repeats, SLOTS, FLEET_SLOTS)]
         ratios.append([alone / many for alone, many in times])
         alone, many = (1e6 * median(column) for column in zip(*times, strict=True))
         figures |= {f"{name}_alone_us": alone, f"{name}_fleet_us": many, f"{name}_ratio": median(ratios[-1])}
