@@ -100,17 +100,32 @@ class Contest:
         Every key rises, or stays, when another device of the cell falls silent.
         """
         slack = self.slack_s(heard_w, tasks)
-        demand = required = physics.required_cpu_hz(self.cycles[tasks], slack)
-        able, hopeless = slack > 0, slack - 1.0
-        if self.asked_hz is not None:
-            demand = self.asked_hz[tasks]
-            able = able & (required <= demand)
-            hopeless = np.where(slack > 0, demand / required, slack) - 1.0
-        if self.by_index:
-            hopeless = np.arange(len(self.tier))[tasks] - float(len(self.tier))
-        return Standing(
-            np.where(able, physics.processing_priority(self.state.award[tasks], required), hopeless), demand
-        )
+        required = physics.required_cpu_hz(self.cycles[tasks], slack)
+        asked = None if self.asked_hz is None else self.asked_hz[tasks]
+        index = np.arange(len(self.tier))[tasks] - float(len(self.tier)) if self.by_index else None
+        key = keys(slack, required, self.state.award[tasks], asked, index)
+        return Standing(key, required if asked is None else asked)
+
+
+def keys(
+    slack_s: Array, required_hz: Array, award: Array, asked_hz: Array | None, index: Array | None
+) -> Array:
+    """The key of `Standing`, (...): varrho where a task can meet its deadline.
+
+    Args:
+        slack_s: delta - d^w - d^c.
+        required_hz: l of (18).
+        award: g.
+        asked_hz: CPU that the actor asked for; None where (18) decides.
+        index: negative numbers in the order in which hopeless tasks go (A9); None for the worst slack first.
+    """
+    able, hopeless = slack_s > 0, slack_s - 1.0
+    if asked_hz is not None:
+        hopeless = np.where(able, asked_hz / required_hz, slack_s) - 1.0
+        able = able & (required_hz <= asked_hz)
+    if index is not None:
+        hopeless = index
+    return np.where(able, physics.processing_priority(award, required_hz), hopeless)
 
 
 def asked_hz(state: SystemState, placement: Ints, cpu_share: Array | None) -> Array:

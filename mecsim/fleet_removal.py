@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from mecsim import physics
-from mecsim.contest import asked_hz
+from mecsim.contest import asked_hz, keys
 from mecsim.physics import Array, Bools, Ints
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
@@ -126,15 +126,11 @@ class Tasks(NamedTuple):
         rate = physics.uplink_rate_bps(received, others_w, bandwidth, self.scenario.noise_w_per_hz)
         slack = left - physics.uplink_delay_s(size, True, rate)
         required = physics.required_cpu_hz(cycles, slack)
-        able, demand, worst_first = slack > 0, required, slack - 1.0
-        if actor:
-            (asked,) = actor
-            worst_first = np.where(able, asked / required, slack) - 1.0
-            able = able & (required <= asked)
-            demand = np.where(able, asked, np.inf)
-        if self.settings.hopeless == "lowest index":
-            worst_first = self.index - float(self.scenario.n_devices)
-        return np.where(able, physics.processing_priority(award, required), worst_first), demand
+        (asked,) = actor or (None,)
+        by_index = self.settings.hopeless == "lowest index"
+        index = self.index - float(self.scenario.n_devices) if by_index else None
+        key = keys(slack, required, award, asked, index)
+        return key, required if asked is None else np.where(key > 0, asked, np.inf)
 
 
 class Lockstep:
