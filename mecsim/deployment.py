@@ -25,12 +25,14 @@ class Rollout(NamedTuple):
         offloading: devices of each cell whose task is offloaded, (slots, n_bs).
         idle_cpu: share of each BS's CPU that is not in use, (slots, n_bs).
         completed: tasks paid, (slots,).
+        helped: tasks that another BS than their own computes, (slots,).
     """
 
     income: Array
     offloading: Array
     idle_cpu: Array
     completed: Array
+    helped: Array
 
 
 def rollout(
@@ -79,7 +81,8 @@ def rollout_fleet(agent: Agent, fleet: Fleet, slots: int) -> Rollout:
 
 def _blank(shape: tuple[int, ...], n_bs: int) -> Rollout:
     """A record to fill in."""
-    return Rollout(np.empty(shape), np.empty((*shape, n_bs)), np.empty((*shape, n_bs)), np.empty(shape))
+    one, each_bs = shape, (*shape, n_bs)
+    return Rollout(*map(np.empty, (one, each_bs, each_bs, one, one)))
 
 
 def _note(
@@ -90,3 +93,4 @@ def _note(
     record.offloading[t] = physics.cell_sum(action.offload, scenario.cell, scenario.n_bs)
     record.idle_cpu[t] = 1.0 - result.cpu_used_hz / cpu_hz
     record.completed[t] = result.completed.sum(axis=-1)
+    record.helped[t] = (action.offload & (action.placement != scenario.cell)).sum(axis=-1)

@@ -28,12 +28,13 @@ class Witness(Agent):
 def test_a_record_is_what_the_system_did() -> None:
     witness, mirror = Witness(TINY), PhysicalSystem(TINY, 3)
     record = rollout(witness, PhysicalSystem(TINY, 3), 6)
-    assert [len(field) for field in record] == [6, 6, 6, 6]
+    assert [len(field) for field in record] == [6] * len(record)
     for t, action in enumerate(witness.done):
         assert same_bits(witness.seen[t], mirror.state)
         result = mirror.step(action)
         assert record.income[t] == result.income
         assert record.completed[t] == result.completed.sum() == action.offload.sum()
+        assert record.helped[t] == (action.placement[action.offload] != TINY.cell[action.offload]).sum()
         by_cell = [int(action.offload[TINY.cell == bs].sum()) for bs in range(3)]
         assert record.offloading[t].tolist() == by_cell
         for bs in range(3):
@@ -50,6 +51,7 @@ def test_a_device_counts_for_the_cell_that_serves_it_wherever_its_task_is_comput
     scenario = TINY.replace(initial_energy_j=1.0)
     record = rollout(Sender(scenario), PhysicalSystem(scenario), 2)
     assert record.offloading.tolist() == [[2, 0, 0], [2, 0, 0]]
+    assert record.helped.tolist() == [2, 2]
     assert record.idle_cpu == pytest.approx(np.array([[1, 0.6, 1], [1, 0.6, 1]]))
 
 
@@ -85,7 +87,7 @@ class TestFleet:
     def test_a_record_is_that_of_each_twin_alone(self, name) -> None:
         agent = make_agent(name, TINY)
         together = rollout_fleet(agent, Fleet(TINY, self.WORLDS), 12)
-        assert [field.shape for field in together] == [(12, 3), (12, 3, 3), (12, 3, 3), (12, 3)]
+        assert [field.shape for field in together] == [(12, 3), (12, 3, 3), (12, 3, 3), (12, 3), (12, 3)]
         for twin, world in enumerate(self.WORLDS):
             alone = rollout(agent, PhysicalSystem(TINY, world), 12)
             for field, expected in zip(together, alone, strict=True):

@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mecsim.experiments import runner, store
+from mecsim.experiments import computing, runner, store
+from mecsim.experiments.computing import compute, path_of, reference_states
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import NUMERICS, read_manifest, write_manifest
 from mecsim.experiments.registry import EXPERIMENTS, PROFILES, runs_of
 from mecsim.experiments.runs import Run
+from mecsim.outcome import outcome
 from mecsim.settings import SettingError
 
 SMALL = {"actor_hidden": (16, 8), "critic_hidden": (16, 8), "batch_size": 8}
@@ -95,16 +97,33 @@ def test_unknown_names_are_refused_in_one_sentence(arguments, names):
 
 def test_a_run_is_stored_with_what_made_it_and_gives_the_same_bits_again(tmp_path):
     run = small_run()
-    runner.compute(run, tmp_path / "one")
-    runner.compute(run, tmp_path / "two")
-    first, second = (pd.read_parquet(runner.path_of(run, tmp_path / name)) for name in ("one", "two"))
+    compute(run, tmp_path / "one")
+    compute(run, tmp_path / "two")
+    first, second = (pd.read_parquet(path_of(run, tmp_path / name)) for name in ("one", "two"))
     pd.testing.assert_frame_equal(first, second, check_exact=True)
     curve = first[first["metric"] == "training income"]
     assert list(curve["slot"]) == list(range(30))
     assert set(first.loc[first["slot"] == -1, "metric"]) >= {"income", "offloading BS-1", "idle CPU BS-3"}
-    meta = store.read_meta(runner.path_of(run, tmp_path / "one"))
+    meta = store.read_meta(path_of(run, tmp_path / "one"))
     assert Run(**meta["run"]).key == run.key
     assert {"versions", "revision", "numerics"} <= set(meta)
+
+
+def test_reference_states_are_the_same_for_every_agent_and_store_an_income_each(tmp_path):
+    trained, rule = (
+        small_run(slots=0, evaluation_slots=100),
+        Run(agent="all-on", slots=0, evaluation_slots=100),
+    )
+    states = list(reference_states(trained))
+    assert [state.slot for state in states] == [49, 99]
+    for one, other in zip(states, reference_states(rule), strict=True):
+        assert all(np.array_equal(left, vars(other)[name]) for name, left in vars(one).items())
+    compute(trained, tmp_path)
+    table = pd.read_parquet(path_of(trained, tmp_path)).query("metric == 'reference income'")
+    agent = trained.make_agent()
+    for state, stored in zip(states, table.itertuples(), strict=True):
+        expected = outcome(trained.scenario(), state, agent.act(state)).income
+        assert (stored.slot, stored.value) == (state.slot, np.float32(expected))
 
 
 def test_a_stored_run_is_not_run_again(tmp_path, monkeypatch):
@@ -118,10 +137,10 @@ def test_a_stored_run_is_not_run_again(tmp_path, monkeypatch):
 
 
 def test_a_killed_training_continues_with_the_same_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "WORK", tmp_path / "checkpoints")
-    monkeypatch.setattr(runner, "CHECKPOINT_EVERY", 10)
+    monkeypatch.setattr(computing, "WORK", tmp_path / "checkpoints")
+    monkeypatch.setattr(computing, "CHECKPOINT_EVERY", 10)
     run = small_run()
-    runner.compute(run, tmp_path / "whole")
+    compute(run, tmp_path / "whole")
     child = multiprocessing.get_context("fork").Process(
         target=_killed_at_slot_25, args=(run, tmp_path / "cut")
     )
@@ -130,8 +149,8 @@ def test_a_killed_training_continues_with_the_same_bits(tmp_path, monkeypatch):
     assert child.exitcode == -signal.SIGKILL
     assert len(list((tmp_path / "checkpoints").glob("*.safetensors"))) == 1
     assert not list((tmp_path / "cut").glob("*"))
-    runner.compute(run, tmp_path / "cut")
-    whole, cut = (pd.read_parquet(runner.path_of(run, tmp_path / name)) for name in ("whole", "cut"))
+    compute(run, tmp_path / "cut")
+    whole, cut = (pd.read_parquet(path_of(run, tmp_path / name)) for name in ("whole", "cut"))
     pd.testing.assert_frame_equal(whole, cut, check_exact=True)
     assert not list((tmp_path / "checkpoints").glob("*.safetensors"))
 
@@ -150,7 +169,7 @@ def _killed_at_slot_25(run: Run, folder: Path) -> None:
         return plain(learner, twin, slots, done, progress, then)
 
     training.train = cut_short
-    runner.compute(run, folder)
+    compute(run, folder)
 
 
 def _touch_or_die(name: str, folder: Path) -> None:

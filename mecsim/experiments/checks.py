@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from mecsim.experiments import calibration, store
+from mecsim.experiments.computing import path_of
 from mecsim.experiments.defaults import changed_defaults
 from mecsim.experiments.provenance import NUMERICS, read_manifest
 from mecsim.experiments.registry import EXPERIMENTS, PROFILES, runs_of
-from mecsim.experiments.runner import path_of
 from mecsim.experiments.runs import Run
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError

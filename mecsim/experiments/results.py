@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mecsim.experiments.computing import path_of
 from mecsim.experiments.registry import EXPERIMENTS, PROFILES, point_runs, runs_of
-from mecsim.experiments.runner import path_of
 from mecsim.physics import Array
 
 

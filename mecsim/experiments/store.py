@@ -40,9 +40,25 @@ def write_table(path: Path, frame: pd.DataFrame, meta: dict[str, Any]) -> None:
     """Writes a table with what made it (settings, seed, versions) in the file's own metadata."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _META: json.dumps(meta).encode()})
+    coded = {column.name: _encoding(column.type) for column in table.schema}
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=19,
+        write_statistics=False,
+        use_dictionary=[name for name, encoding in coded.items() if encoding is None],
+        column_encoding={name: encoding for name, encoding in coded.items() if encoding},
+    )
     write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def _encoding(kind: pa.DataType) -> str | None:
+    """The encoding that packs a column of results best, None for a dictionary."""
+    if pa.types.is_floating(kind):
+        return "BYTE_STREAM_SPLIT"
+    return "DELTA_BINARY_PACKED" if pa.types.is_integer(kind) else None
 
 
 def read_meta(path: Path) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""Computes one run: trains the agent, evaluates it frozen, and stores what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mecsim.agents import Agent, make_agent
+from mecsim.deployment import Rollout, rollout
+from mecsim.experiments import store
+from mecsim.experiments.provenance import provenance
+from mecsim.experiments.runs import EVALUATION_WORLDS, LEARNERS, Run
+from mecsim.outcome import outcome
+from mecsim.state import SystemState
+from mecsim.system import PhysicalSystem
+from mecsim.twin import DigitalTwin
+
+CHECKPOINT_EVERY = 1000
+WORK = store.ROOT / "build" / "checkpoints"
+
+REFERENCE_EVERY = 50
+"""Slots of the evaluation world between two reference states."""
+
+
+def path_of(run: Run, folder: Path) -> Path:
+    """Where a run's result is stored."""
+    return folder / f"{run.key}.parquet"
+
+
+def compute(run: Run, folder: Path) -> None:
+    """Trains, evaluates and stores one run; a training that was cut off goes on from its last checkpoint."""
+    made_by = provenance(run.model_dump(mode="json"))
+    agent = run.make_agent()
+    incomes = _train(run, agent) if run.agent in LEARNERS and run.slots else np.empty(0)
+    plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
+    record = rollout(agent, plant, run.evaluation_slots)
+    store.write_table(path_of(run, folder), _tidy(run, incomes, record, _in_reference(run, agent)), made_by)
+    _checkpoint(run).unlink(missing_ok=True)
+
+
+def reference_states(run: Run) -> Iterator[SystemState]:
+    """States of the evaluation world that do not depend on the run's agent: those that all-on meets."""
+    plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
+    control = make_agent("all-on", run.scenario())
+    for slot in range(run.evaluation_slots):
+        if slot % REFERENCE_EVERY == REFERENCE_EVERY - 1:
+            yield plant.state
+        plant.step(control.act(plant.state))
+
+
+def _in_reference(run: Run, agent: Agent) -> dict[int, float]:
+    """The income of a frozen agent in each reference state, by slot."""
+    return {
+        state.slot: float(outcome(run.scenario(), state, agent.act(state)).income)
+        for state in reference_states(run)
+    }
+
+
+def _checkpoint(run: Run) -> Path:
+    return WORK / f"{run.key}.safetensors"
+
+
+def _train(run: Run, learner: Any) -> np.ndarray:
+    import torch
+
+    from mecsim.experiments.checkpoints import resume, save_checkpoint
+    from mecsim.training import train
+
+    torch.set_num_threads(1)  # the number of threads changes the bits of a matrix product
+    twin, path = DigitalTwin(run.scenario(), run.seed), _checkpoint(run)
+    done = resume(path, learner, twin, run.key) if path.exists() else []
+
+    def keep(incomes: list[float]) -> None:
+        if len(incomes) % CHECKPOINT_EVERY == 0 and len(incomes) < run.slots:
+            save_checkpoint(path, learner, twin, incomes, run.key)
+
+    return train(learner, twin, run.slots, done, progress=False, after_slot=keep)
+
+
+def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int, float]) -> pd.DataFrame:
+    """One row a number, slot -1 for a mean over the evaluation slots."""
+    stations = range(1, record.offloading.shape[1] + 1)
+    means = {
+        "income": record.income.mean(),
+        "completed": record.completed.mean(),
+        "helped": record.helped.mean(),
+        **{f"offloading BS-{bs}": record.offloading[:, bs - 1].mean() for bs in stations},
+        **{f"idle CPU BS-{bs}": record.idle_cpu[:, bs - 1].mean() for bs in stations},
+    }
+    parts = [
+        pd.DataFrame({"metric": "training income", "slot": np.arange(len(incomes)), "value": incomes}),
+        pd.DataFrame({"metric": list(means), "slot": -1, "value": list(means.values())}),
+        pd.DataFrame(
+            {"metric": "reference income", "slot": in_reference.keys(), "value": in_reference.values()}
+        ),
+    ]
+    frame = pd.concat(parts, ignore_index=True).astype({"slot": "int32", "value": "float32"})
+    changed = json.dumps({**run.changes, **run.settings, **run.refinement}, sort_keys=True)
+    frame = frame.assign(
+        run=run.key, agent=run.agent, preset=run.preset, changes=changed, seed=np.int32(run.seed)
+    )
+    return frame[["run", "agent", "preset", "changes", "seed", "metric", "slot", "value"]].astype(
+        dict.fromkeys(("run", "agent", "preset", "changes", "metric"), "category")
+    )
