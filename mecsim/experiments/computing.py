@@ -34,13 +34,27 @@ def path_of(run: Run, folder: Path) -> Path:
 
 def compute(run: Run, folder: Path) -> None:
     """Trains, evaluates and stores one run; a training that was cut off goes on from its last checkpoint."""
+    checkpoint = WORK / f"{run.key}.safetensors"
+    store.write_atomically(path_of(run, folder), measure(run, checkpoint))
+    checkpoint.unlink(missing_ok=True)
+
+
+def measure(run: Run, checkpoint: Path | None = None) -> bytes:
+    """Trains and evaluates one run.
+
+    Args:
+        run: what to measure.
+        checkpoint: where the training is saved on its way, and from where it goes on; by default it is not saved.
+
+    Returns:
+        The content of the run's result file, to be stored here or elsewhere.
+    """
     made_by = provenance(run.model_dump(mode="json"))
     agent = run.make_agent()
-    incomes = _train(run, agent) if run.agent in LEARNERS and run.slots else np.empty(0)
+    incomes = _train(run, agent, checkpoint) if run.agent in LEARNERS and run.slots else np.empty(0)
     plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
     record = rollout(agent, plant, run.evaluation_slots)
-    store.write_table(path_of(run, folder), _tidy(run, incomes, record, _in_reference(run, agent)), made_by)
-    _checkpoint(run).unlink(missing_ok=True)
+    return store.table_bytes(_tidy(run, incomes, record, _in_reference(run, agent)), made_by)
 
 
 def reference_states(run: Run) -> Iterator[SystemState]:
@@ -61,23 +75,20 @@ def _in_reference(run: Run, agent: Agent) -> dict[int, float]:
     }
 
 
-def _checkpoint(run: Run) -> Path:
-    return WORK / f"{run.key}.safetensors"
-
-
-def _train(run: Run, learner: Any) -> np.ndarray:
+def _train(run: Run, learner: Any, checkpoint: Path | None) -> np.ndarray:
     import torch
 
     from mecsim.experiments.checkpoints import resume, save_checkpoint
     from mecsim.training import train
 
     torch.set_num_threads(1)  # the number of threads changes the bits of a matrix product
-    twin, path = DigitalTwin(run.scenario(), run.seed), _checkpoint(run)
-    done = resume(path, learner, twin, run.key) if path.exists() else []
+    twin = DigitalTwin(run.scenario(), run.seed)
+    resumed = checkpoint is not None and checkpoint.exists()
+    done = resume(checkpoint, learner, twin, run.key) if resumed else []
 
     def keep(incomes: list[float]) -> None:
-        if len(incomes) % CHECKPOINT_EVERY == 0 and len(incomes) < run.slots:
-            save_checkpoint(path, learner, twin, incomes, run.key)
+        if checkpoint and len(incomes) % CHECKPOINT_EVERY == 0 and len(incomes) < run.slots:
+            save_checkpoint(checkpoint, learner, twin, incomes, run.key)
 
     return train(learner, twin, run.slots, done, progress=False, after_slot=keep)
 

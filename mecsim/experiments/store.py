@@ -38,6 +38,11 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def write_table(path: Path, frame: pd.DataFrame, meta: dict[str, Any]) -> None:
     """Writes a table with what made it (settings, seed, versions) in the file's own metadata."""
+    write_atomically(path, table_bytes(frame, meta))
+
+
+def table_bytes(frame: pd.DataFrame, meta: dict[str, Any]) -> bytes:
+    """The content of the file that `write_table` writes."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _META: json.dumps(meta).encode()})
     coded = {column.name: _encoding(column.type) for column in table.schema}
@@ -51,7 +56,7 @@ def write_table(path: Path, frame: pd.DataFrame, meta: dict[str, Any]) -> None:
         use_dictionary=[name for name, encoding in coded.items() if encoding is None],
         column_encoding={name: encoding for name, encoding in coded.items() if encoding},
     )
-    write_atomically(path, sink.getvalue().to_pybytes())
+    return sink.getvalue().to_pybytes()
 
 
 def _encoding(kind: pa.DataType) -> str | None:
