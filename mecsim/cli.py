@@ -82,6 +82,22 @@ def calibrate(workers: Workers = None) -> None:
 
 
 @app.command()
+def study(
+    names: Annotated[list[str], typer.Argument(help="Studies: lookup, guarantees.")],
+    preset: Preset = "calibrated",
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many seeds; by default 5 for calibrated, 3 for others.")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Measure what is not stored yet of some studies of Algorithm 1."""
+    from mecsim.experiments.studies import run_studies
+
+    measurements = run_studies(names, preset, seeds, workers)
+    typer.echo(f"{len(measurements)} measurements are stored.")
+
+
+@app.command()
 def figures(
     out: Annotated[Path, typer.Option(help="Where the SVG and PNG files go.")] = Path("data/figures"),
 ) -> None:

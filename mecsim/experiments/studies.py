@@ -1,0 +1,172 @@
+"""Small seeded measurements of Algorithm 1 that no figure shows: computed, stored and read like the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from mecsim.experiments.pool import run_tasks
+from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
+from mecsim.experiments.results import MissingRuns
+from mecsim.experiments.store import DATA, read_tables, write_table
+from mecsim.experiments.study_guarantees import measure_guarantees
+from mecsim.experiments.study_lookup import measure_lookup
+from mecsim.scenario import PRESETS, Scenario
+from mecsim.settings import SettingError
+
+FOLDER = DATA / "studies"
+SEEDS = {"calibrated": 5, "printed": 3}
+"""How many seeds the claims need."""
+OTHER_SEEDS = 3
+"""How many seeds another preset is measured with by default."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study: what measures a preset and a seed, giving rows with metric, devices and value, and its sizes."""
+
+    measure: Callable[..., list[dict[str, Any]]]
+    sizes: dict[str, Any]
+
+
+STUDIES = {
+    "lookup": Study(measure_lookup, {"devices": [5, 6, 7, 8, 9, 10], "states": 12, "paper_states": 120}),
+    "guarantees": Study(measure_guarantees, {"actions": 20_000}),
+}
+
+
+class Measurement(NamedTuple):
+    """One preset and seed of a study: what to measure, and where to keep it."""
+
+    study: str
+    preset: str
+    seed: int
+    sizes: dict[str, Any]
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """The result file."""
+        return self.folder / f"{self.study}-{self.preset}-seed{self.seed}.parquet"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that the result depends on, ready for JSON."""
+        named = {"study": self.study, "preset": self.preset, "seed": self.seed}
+        return {**named, "changes": PRESETS[self.preset], **self.sizes}
+
+
+def run_studies(
+    names: Iterable[str],
+    preset: str = "calibrated",
+    seeds: int | None = None,
+    workers: int | None = None,
+    folder: Path = FOLDER,
+) -> list[Measurement]:
+    """Computes what is missing of some studies and returns all their measurements.
+
+    Args:
+        names: studies, see `STUDIES`.
+        preset: the scenario.
+        seeds: how many seeds, counted from 0; by default what the claims need.
+        workers: processes side by side; by default one a core.
+        folder: where they are stored.
+
+    Raises:
+        SettingError: a study or the preset is not known.
+    """
+    wanted = _measurements(names, preset, seeds, folder)
+    run_tasks(compute, [one for one in wanted if not one.path.exists()], workers, "studies")
+    write_manifest(folder)
+    return wanted
+
+
+def missing_studies(
+    names: Iterable[str] = tuple(STUDIES),
+    preset: str = "calibrated",
+    seeds: int | None = None,
+    folder: Path = FOLDER,
+) -> list[Measurement]:
+    """The measurements of some studies that are not stored; see `run_studies`."""
+    return [one for one in _measurements(names, preset, seeds, folder) if not one.path.exists()]
+
+
+def compute(measurement: Measurement) -> None:
+    """Measures and stores one preset and seed."""
+    made_by = provenance(measurement.settings)
+    measure = STUDIES[measurement.study].measure
+    frame = pd.DataFrame(measure(measurement.preset, measurement.seed, **measurement.sizes))
+    frame = frame.assign(study=measurement.study, preset=measurement.preset, seed=measurement.seed)
+    write_table(measurement.path, frame[["study", "preset", "seed", "metric", "devices", "value"]], made_by)
+
+
+def studied(name: str, preset: str = "calibrated", folder: Path = FOLDER) -> pd.DataFrame:
+    """The table of a study over all stored seeds: columns study, preset, seed, metric, devices, value.
+
+    Raises:
+        SettingError: the study is not known.
+        MissingRuns: no seed is stored; the message says how to compute it.
+    """
+    _known(name)
+    try:
+        return read_tables(folder, f"{name}-{preset}-seed*.parquet")
+    except FileNotFoundError:
+        raise MissingRuns(
+            f"the study {name} is not stored for the preset {preset}; compute it with {_command(name, preset)}."
+        ) from None
+
+
+def study_problems(folder: Path = FOLDER) -> list[str]:
+    """One sentence for every measurement that the claims need and that is missing, or is stale."""
+    found = []
+    for preset in SEEDS:
+        for name in STUDIES:
+            missing = len(missing_studies([name], preset, folder=folder))
+            if missing:
+                found.append(
+                    f"the study {name} lacks {missing} of {SEEDS[preset]} seeds for the preset {preset}; run "
+                    f"{_command(name, preset)}."
+                )
+    for name, entry in sorted(read_manifest(folder).items()):
+        why = _stale(entry, folder)
+        if why:
+            found.append(f"data/{folder.name}/{name} is stale ({why}); delete it and run again.")
+    return found
+
+
+def _stale(entry: dict[str, Any], folder: Path) -> str:
+    """Why a stored measurement is not what would be measured now; nothing where it is."""
+    made = entry["run"]
+    if entry["numerics"] != NUMERICS:
+        return f"numerics {entry['numerics']}, now {NUMERICS}"
+    if made["study"] not in STUDIES or made["preset"] not in PRESETS:
+        return "its study or its preset is no more"
+    sizes = STUDIES[made["study"]].sizes
+    now = Measurement(made["study"], made["preset"], made["seed"], sizes, folder).settings
+    return "" if made == now else "its preset or its sizes have changed"
+
+
+def _measurements(names: Iterable[str], preset: str, seeds: int | None, folder: Path) -> list[Measurement]:
+    names = list(names)
+    for name in names:
+        _known(name)
+    Scenario.preset(preset)
+    count = SEEDS.get(preset, OTHER_SEEDS) if seeds is None else seeds
+    return [
+        Measurement(name, preset, seed, STUDIES[name].sizes, folder)
+        for seed in range(count)
+        for name in names
+    ]
+
+
+def _known(name: str) -> None:
+    if name not in STUDIES:
+        raise SettingError(f"study = {name!r} is not allowed: it should be one of {', '.join(STUDIES)}.")
+
+
+def _command(name: str, preset: str) -> str:
+    return f"`mecsim study {name} --preset {preset}`"

@@ -1,0 +1,59 @@
+"""The study behind C20: actions refined at the paper's size, each checked against every constraint of the paper."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from typing import Any
+
+from mecsim import literal
+from mecsim.experiments.study_worlds import proto_actions
+from mecsim.refinement import line_1, refine
+from mecsim.scenario import Scenario
+from mecsim.state import Action, SystemState
+from mecsim.system import PhysicalSystem
+
+CONSTRAINTS = ("C1", "C2", "C3", "C4", "(5)", "(10)")
+ROUNDING = 1e-9
+"""Share of a limit by which the sums of `mecsim.literal` may exceed it: they are added up in another order."""
+
+
+def measure_guarantees(preset: str, seed: int, actions: int) -> list[dict[str, Any]]:
+    """Refines proto-actions in the states that the system meets under them, and counts those that break a constraint.
+
+    Args:
+        preset: the scenario.
+        seed: seed of the system and of the proto-actions.
+        actions: how many actions.
+
+    Returns:
+        Rows with metric, devices and value: the number of actions, how many of them break each constraint and how many
+        break any, and, so that a reader sees that there was something to refine, the tasks that line 1 of Algorithm 1
+        offered and those that were kept.
+    """
+    scenario = Scenario.preset(preset)
+    system, counts = PhysicalSystem(scenario, seed), Counter[str]()
+    for proto in islice(proto_actions(scenario, seed), actions):
+        action = refine(scenario, system.state, proto)
+        found = broken(scenario, system.state, action)
+        counts.update(found)
+        counts["any"] += bool(found)
+        counts["tasks offered"] += int((line_1(proto) >= 0).sum())
+        counts["tasks kept"] += int(action.offload.sum())
+        system.step(action)
+    counts["actions"] = actions
+    return [
+        {"metric": metric, "devices": scenario.n_devices, "value": float(counts[metric])}
+        for metric in ("actions", *CONSTRAINTS, "any", "tasks offered", "tasks kept")
+    ]
+
+
+def broken(scenario: Scenario, state: SystemState, action: Action) -> set[str]:
+    """Which of C1-C4, (5) and (10) an action breaks, by the paper's sums in plain Python."""
+    return literal.broken(
+        literal.Slot.of(scenario, state),
+        action.offload.astype(int).tolist(),
+        action.peer(scenario.n_bs).astype(int).tolist(),
+        action.allocated_hz(scenario.n_bs).tolist(),
+        rounding=ROUNDING,
+    )

@@ -1,0 +1,374 @@
+"""The studies behind C18 and C20: their margins on made-up tables, their measurements and their store on small ones."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+from mecsim import cli
+from mecsim.evaluation import verdict
+from mecsim.experiments import studies, study_guarantees, study_lookup
+from mecsim.experiments.checks import damaged
+from mecsim.experiments.provenance import MANIFEST, NUMERICS, read_manifest, write_manifest
+from mecsim.experiments.results import MissingRuns
+from mecsim.experiments.studies import (
+    STUDIES,
+    Measurement,
+    compute,
+    missing_studies,
+    run_studies,
+    studied,
+    study_problems,
+)
+from mecsim.experiments.study_guarantees import CONSTRAINTS, measure_guarantees
+from mecsim.experiments.study_lookup import measure_lookup, small_scenario
+from mecsim.experiments.study_margins import PAPER_DEVICES, RARE, guarantees_margin, lookup_margin
+from mecsim.experiments.study_worlds import KINDS, proto_action, proto_actions, states_met
+from mecsim.lookup import lookup, nearer
+from mecsim.outcome import outcome
+from mecsim.refinement import refine
+from mecsim.scenario import PRESETS, Scenario
+from mecsim.settings import SettingError
+from mecsim.state import Action
+
+SMALL = {
+    "lookup": {"devices": [3, 4], "states": 3, "paper_states": 2},
+    "guarantees": {"actions": 4},
+}
+COLUMNS = ["study", "preset", "seed", "metric", "devices", "value"]
+
+
+def table(rows: Iterable[tuple[int, str, int, float]]) -> pd.DataFrame:
+    """A study's table from (seed, metric, devices, value)."""
+    return pd.DataFrame(rows, columns=["seed", "metric", "devices", "value"])
+
+
+class TestLookupMargin:
+    @staticmethod
+    def times(look_ups: dict[int, tuple[float, float]], algorithm_1_s: dict[int, float]) -> pd.DataFrame:
+        """Look-ups of 10^(a + b devices) s with (a, b) by seed, and Algorithm 1 at the paper's size by seed."""
+        rows = [
+            (seed, "look-up 1 seconds", n, 10 ** (a + b * n))
+            for seed, (a, b) in look_ups.items()
+            for n in (3, 5, 8)
+        ]
+        for seed, seconds in algorithm_1_s.items():
+            rows += [
+                (seed, "Algorithm 1 seconds", PAPER_DEVICES, seconds),
+                (seed, "Algorithm 1 seconds", 5, 1e9),
+            ]
+            rows += [(seed, "look-up 10 seconds", 5, 1e9), (seed, "look-up 1 income", 5, 7.0)]
+        return table(rows)
+
+    def test_the_paper_has_165_devices(self) -> None:
+        assert PAPER_DEVICES == 165
+
+    def test_a_look_up_beyond_any_slot_and_a_fast_algorithm_1(self) -> None:
+        found = lookup_margin(self.times({0: (-6, 0.5), 1: (-7, 0.51)}, {0: 0.003, 1: 0.003}), tau_s=3.0)
+        assert verdict(found) == "reproduced"
+        # The weaker part is that of Algorithm 1: a thousandth of the slot.
+        assert found.mean == pytest.approx(3.0)
+        assert found.seeds == 2
+
+    def test_the_fit_finds_the_line_and_extrapolates_it(self) -> None:
+        found = lookup_margin(self.times({0: (-6, 0.05), 1: (-6, 0.05)}, {0: 1e-6, 1: 1e-6}), tau_s=10.0)
+        assert found.mean == pytest.approx(-6 + 0.05 * 165 - 1)
+
+    def test_a_look_up_that_fits_in_a_slot(self) -> None:
+        found = lookup_margin(self.times({0: (-6, 0.01), 1: (-6, 0.011)}, {0: 0.003, 1: 0.003}), tau_s=3.0)
+        assert verdict(found) == "not reproduced"
+        assert found.mean < -4
+
+    def test_an_algorithm_1_slower_than_a_slot(self) -> None:
+        found = lookup_margin(self.times({0: (-6, 0.5), 1: (-6, 0.5)}, {0: 30.0, 1: 33.0}), tau_s=3.0)
+        assert verdict(found) == "not reproduced"
+
+    @pytest.mark.parametrize(
+        ("look_ups", "algorithm_1_s"),
+        [
+            ({0: (-6, 0.5), 1: (-6, 0.01)}, {0: 0.003, 1: 0.003}),
+            ({0: (-6, 0.5), 1: (-6, 0.5)}, {0: 0.003, 1: 4.0}),
+        ],
+    )
+    def test_seeds_that_disagree(self, look_ups, algorithm_1_s) -> None:
+        assert verdict(lookup_margin(self.times(look_ups, algorithm_1_s), tau_s=3.0)) == "inconclusive"
+
+    def test_a_longer_slot_helps_algorithm_1_and_not_the_claim_on_the_look_up(self) -> None:
+        times = self.times({0: (-6, 0.04), 1: (-6, 0.0401)}, {0: 0.1, 1: 0.1})
+        assert verdict(lookup_margin(times, tau_s=3.0)) == "reproduced"
+        assert verdict(lookup_margin(times, tau_s=12.0)) == "not reproduced"
+
+
+class TestGuaranteesMargin:
+    @staticmethod
+    def counts(*by_seed: tuple[int, int]) -> pd.DataFrame:
+        """(actions, how many of them break a constraint) by seed."""
+        return table(
+            (seed, metric, 165, float(value))
+            for seed, (actions, broken) in enumerate(by_seed)
+            for metric, value in (("actions", actions), ("(5)", broken), ("any", broken), ("tasks kept", 9e9))
+        )
+
+    def test_none_in_many(self) -> None:
+        found = guarantees_margin(self.counts((1500, 0), (1500, 0), (1500, 0)))
+        assert verdict(found) == "reproduced"
+        assert found.mean == found.high == RARE
+        # By hand: of 4500 actions none, so that (1 - p)^4500 = 0.025 at the upper end.
+        assert found.low == pytest.approx(RARE - (1 - 0.025 ** (1 / 4500)))
+        assert found.seeds == 3
+
+    def test_none_in_too_few(self) -> None:
+        found = guarantees_margin(self.counts((1500, 0), (1500, 0)))
+        assert verdict(found) == "inconclusive"
+        assert found.low < 0 < found.high
+
+    @pytest.mark.parametrize("broken", [1, 40])
+    def test_one_that_breaks_a_constraint_refutes_however_many_do_not(self, broken) -> None:
+        found = guarantees_margin(self.counts((1_000_000, 0), (1_000_000, broken)))
+        assert verdict(found) == "not reproduced"
+        assert found.low <= found.mean <= found.high == 0.0
+
+    def test_many_that_break_one(self) -> None:
+        found = guarantees_margin(self.counts((500, 5), (500, 15)))
+        assert verdict(found) == "not reproduced"
+        theirs = stats.beta.ppf([0.025, 0.975], [20, 21], [981, 980])
+        assert found[:3] == pytest.approx((RARE - 0.02, RARE - theirs[1], RARE - theirs[0]))
+
+
+class TestWorlds:
+    def test_kinds_take_turns_and_a_seed_gives_the_same_ones(self) -> None:
+        scenario = Scenario(devices=(40, 40))
+        (uniform, noisy, on, again), others = (
+            [next(protos) for _ in range(4)] for protos in (proto_actions(scenario, 1) for _ in range(2))
+        )
+        assert 0 <= uniform.peer.min() < 0.1 < 0.9 < uniform.peer.max() <= 1
+        assert noisy.peer.max() > 1
+        assert on.peer.min() >= 0.9
+        assert 0 <= again.peer.min() < 0.1
+        assert np.array_equal(again.offload, others[3].offload)
+        assert not np.array_equal(again.offload, uniform.offload)
+        assert len(KINDS) == 3
+
+    def test_states_are_met_with_energy_in_the_queue(self) -> None:
+        states = list(states_met(Scenario(), 0, 2))
+        assert states[1].slot == states[0].slot + 1
+        assert (states[0].energy_j > 0).sum() > 100
+        assert not np.array_equal(states[0].size_bits, states[1].size_bits)
+
+
+@pytest.fixture(scope="module")
+def small_lookup() -> pd.DataFrame:
+    return pd.DataFrame(measure_lookup("printed", 1, devices=[5, 6], states=6, paper_states=2))
+
+
+class TestLookupStudy:
+    @pytest.mark.parametrize("preset", PRESETS)
+    @pytest.mark.parametrize("n_devices", [3, 5, 10])
+    def test_a_small_system_has_as_much_cpu_a_device_as_the_preset(self, preset, n_devices) -> None:
+        small, whole = small_scenario(preset, n_devices), Scenario.preset(preset)
+        assert small.n_devices == n_devices
+        assert max(small.devices) - min(small.devices) <= 1
+        assert sum(small.cpu_hz) / n_devices == pytest.approx(whole.per_bs("cpu_hz").sum() / 165)
+        assert small.replace(devices=whole.devices, cpu_hz=whole.cpu_hz) == whole
+
+    def test_every_number_of_devices_has_every_metric_and_the_paper_s_has_algorithm_1(
+        self, small_lookup
+    ) -> None:
+        found = small_lookup.groupby("devices")["metric"].agg(set).to_dict()
+        names = ("Algorithm 1", "look-up 1", "look-up 10")
+        every = {f"{name} {what}" for name in names for what in ("seconds", "income")} | {"nearer placements"}
+        assert found == {5: every, 6: every, 165: {"Algorithm 1 seconds"}}
+        assert (small_lookup[small_lookup["metric"].str.endswith("seconds")]["value"] > 0).all()
+
+    def test_incomes_and_counts_are_those_of_the_actions(self, small_lookup) -> None:
+        scenario = small_scenario("printed", 6)
+        earned, passed = [], []
+        for state, proto in zip(states_met(scenario, 1, 6), proto_actions(scenario, 1), strict=False):
+            ways = (
+                refine(scenario, state, proto),
+                *(lookup(scenario, state, proto, kappa) for kappa in (1, 10)),
+            )
+            earned.append([float(outcome(scenario, state, action).income) for action in ways])
+            passed.append(nearer(scenario, proto, ways[1].placement))
+        value = small_lookup[small_lookup["devices"] == 6].set_index("metric")["value"]
+        metrics = ["Algorithm 1 income", "look-up 1 income", "look-up 10 income"]
+        assert value[metrics].tolist() == pytest.approx(np.mean(earned, axis=0).tolist())
+        assert np.mean(earned) > 0
+        assert value["nearer placements"] == np.median(passed) > 0
+
+
+class TestGuaranteesStudy:
+    def test_counts_actions_tasks_and_no_violation(self) -> None:
+        rows = {row["metric"]: row["value"] for row in measure_guarantees("calibrated", 2, actions=30)}
+        assert rows["actions"] == 30
+        assert [rows[name] for name in (*CONSTRAINTS, "any")] == [0.0] * 7
+        assert 30 * 10 < rows["tasks kept"] < rows["tasks offered"] < 30 * 165
+
+    def test_sees_what_an_algorithm_without_its_checks_breaks(self, monkeypatch) -> None:
+        def greedy(scenario: Scenario, state: object, proto: object) -> Action:
+            """Takes every task, and gives each BS's whole CPU to each of them."""
+            return Action(scenario.cell, scenario.per_bs("cpu_hz")[scenario.cell])
+
+        monkeypatch.setattr(study_guarantees, "refine", greedy)
+        rows = {row["metric"]: row["value"] for row in measure_guarantees("calibrated", 2, actions=3)}
+        assert {name: rows[name] for name in (*CONSTRAINTS, "any")} == {
+            **dict.fromkeys(("C1", "C2", "C3", "C4"), 0.0),
+            **dict.fromkeys(("(5)", "(10)", "any"), 3.0),
+        }
+
+    def test_sees_more_cpu_than_a_bs_has(self) -> None:
+        scenario = Scenario()
+        state = next(states_met(scenario, 0, 1))
+        action = refine(scenario, state, proto_action("uniform", scenario, np.random.default_rng(0)))
+        assert study_guarantees.broken(scenario, state, action) == set()
+        much = replace(action, cpu_hz=np.where(action.offload, 6e9, 0.0))
+        assert study_guarantees.broken(scenario, state, much) == {"C4", "(10)"}
+
+
+@pytest.fixture
+def small(monkeypatch) -> None:
+    """The studies at a size for tests, and one seed for the claims."""
+    sized = {name: replace(STUDIES[name], sizes=sizes) for name, sizes in SMALL.items()}
+    monkeypatch.setattr(studies, "STUDIES", sized)
+    monkeypatch.setattr(studies, "SEEDS", {"calibrated": 2, "printed": 1})
+
+
+@pytest.mark.usefixtures("small")
+class TestStore:
+    def test_a_file_a_seed_with_what_made_it_and_nothing_twice(self, tmp_path) -> None:
+        made = run_studies(["lookup", "guarantees"], "printed", workers=1, folder=tmp_path)
+        assert [one.path.name for one in made] == [
+            "lookup-printed-seed0.parquet",
+            "guarantees-printed-seed0.parquet",
+        ]
+        entry = read_manifest(tmp_path)["guarantees-printed-seed0.parquet"]
+        assert entry["run"] == {
+            "study": "guarantees",
+            "preset": "printed",
+            "seed": 0,
+            "changes": PRESETS["printed"],
+            "actions": 4,
+        }
+        assert entry["numerics"] == NUMERICS
+        before = {one.path: one.path.stat().st_mtime_ns for one in made}
+        run_studies(["lookup", "guarantees"], "printed", workers=1, folder=tmp_path)
+        assert {path: path.stat().st_mtime_ns for path in before} == before
+        assert damaged(tmp_path) == []
+
+    def test_a_table_holds_every_stored_seed_of_one_study_and_preset(self, tmp_path) -> None:
+        for name, preset, seed in (("guarantees", "calibrated", 0), ("guarantees", "calibrated", 1)):
+            compute(Measurement(name, preset, seed, SMALL[name], tmp_path))
+        compute(Measurement("guarantees", "printed", 0, SMALL["guarantees"], tmp_path))
+        compute(Measurement("lookup", "calibrated", 0, SMALL["lookup"], tmp_path))
+        found = studied("guarantees", "calibrated", tmp_path)
+        assert found.columns.tolist() == COLUMNS
+        assert set(found["study"]) == {"guarantees"}
+        assert set(found["preset"]) == {"calibrated"}
+        assert set(found["seed"]) == {0, 1}
+        assert guarantees_margin(found).seeds == 2
+        assert set(studied("lookup", "calibrated", tmp_path)["devices"]) == {3, 4, 165}
+
+    def test_the_same_seed_gives_the_same_numbers_but_for_the_clock(self, tmp_path) -> None:
+        both = []
+        for folder in ("one", "other"):
+            compute(Measurement("lookup", "calibrated", 0, SMALL["lookup"], tmp_path / folder))
+            found = studied("lookup", folder=tmp_path / folder)
+            both.append(found[~found["metric"].str.endswith("seconds")])
+        pd.testing.assert_frame_equal(*both, check_exact=True)
+
+    def test_what_is_not_stored_names_its_command(self, tmp_path) -> None:
+        with pytest.raises(MissingRuns, match="compute it with `mecsim study lookup --preset printed`"):
+            studied("lookup", "printed", tmp_path)
+
+    def test_missing_ones_are_those_without_a_file(self, tmp_path) -> None:
+        assert [(one.study, one.seed) for one in missing_studies(folder=tmp_path)] == [
+            ("lookup", 0),
+            ("guarantees", 0),
+            ("lookup", 1),
+            ("guarantees", 1),
+        ]
+        compute(Measurement("guarantees", "calibrated", 1, SMALL["guarantees"], tmp_path))
+        missing = missing_studies(["guarantees"], seeds=3, folder=tmp_path)
+        assert [one.seed for one in missing] == [0, 2]
+        assert len(missing_studies(["lookup"], "physical", folder=tmp_path)) == 3
+
+
+@pytest.mark.usefixtures("small")
+class TestProblems:
+    @pytest.fixture
+    def folder(self, tmp_path, monkeypatch) -> Path:
+        """Everything the claims need of the study "guarantees", which is then the only one."""
+        monkeypatch.delitem(studies.STUDIES, "lookup")
+        for preset in studies.SEEDS:
+            for measurement in missing_studies(["guarantees"], preset, folder=tmp_path):
+                compute(measurement)
+        write_manifest(tmp_path)
+        return tmp_path
+
+    def test_none_where_all_is_well(self, folder) -> None:
+        assert study_problems(folder) == []
+
+    def test_what_is_missing(self, folder) -> None:
+        (folder / "guarantees-calibrated-seed1.parquet").unlink()
+        assert study_problems(folder) == [
+            "the study guarantees lacks 1 of 2 seeds for the preset calibrated; run "
+            "`mecsim study guarantees --preset calibrated`."
+        ]
+        assert "is in the manifest but not there" in damaged(folder)[0]
+
+    def test_what_was_made_by_other_numerics(self, folder, monkeypatch) -> None:
+        monkeypatch.setattr(studies, "NUMERICS", 99)
+        found = study_problems(folder)
+        assert len(found) == 3
+        assert f"stale (numerics {NUMERICS}, now 99); delete it and run again" in found[0]
+
+    def test_what_was_made_at_another_size_or_by_another_preset(self, folder, monkeypatch) -> None:
+        monkeypatch.setitem(PRESETS, "printed", {**PRESETS["printed"], "tau_s": 4.0})
+        (found,) = study_problems(folder)
+        assert "guarantees-printed-seed0.parquet is stale (its preset or its sizes have changed)" in found
+        monkeypatch.setitem(
+            studies.STUDIES, "guarantees", replace(STUDIES["guarantees"], sizes={"actions": 5})
+        )
+        assert len(study_problems(folder)) == 3
+
+    def test_a_study_that_is_no_more(self, folder) -> None:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest["guarantees-printed-seed0.parquet"]["run"]["study"] = "tarot"
+        (folder / MANIFEST).write_text(json.dumps(manifest))
+        (found,) = study_problems(folder)
+        assert "stale (its study or its preset is no more)" in found
+
+
+class TestRefuses:
+    def test_an_unknown_study_or_preset(self, tmp_path) -> None:
+        for call in (
+            lambda: run_studies(["tarot"], folder=tmp_path),
+            lambda: studied("tarot", folder=tmp_path),
+        ):
+            with pytest.raises(
+                SettingError,
+                match=r"study = 'tarot' is not allowed: it should be one of lookup, guarantees\.$",
+            ):
+                call()
+        with pytest.raises(SettingError, match="preset = 'lunar' is not allowed"):
+            run_studies(["lookup"], "lunar", folder=tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_the_command_passes_on_what_it_is_told(self, monkeypatch) -> None:
+        told = []
+        monkeypatch.setattr(studies, "run_studies", lambda *words: told.append(words) or ["one", "other"])
+        words = ["study", "lookup", "guarantees", "--preset", "printed", "--seeds", "2", "--workers", "1"]
+        said = CliRunner().invoke(cli.app, words)
+        assert told == [(["lookup", "guarantees"], "printed", 2, 1)]
+        assert said.output == "2 measurements are stored.\n"
+
+
+def test_the_claims_need_five_seeds_calibrated_and_three_printed() -> None:
+    assert studies.SEEDS == {"calibrated": 5, "printed": 3}
+    assert study_lookup.KAPPAS == (1, 10)
