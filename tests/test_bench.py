@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 
 from mecsim import cli
 from mecsim.bench import measures, memory, products, sb3, turns, workers
-from mecsim.bench.flops import slot_flops
 from mecsim.bench.measures import MEASURES, Measure, chosen
 from mecsim.bench.report import as_data, as_text, cpu_model, machine
 from mecsim.bench.result import Result
@@ -28,6 +27,7 @@ from mecsim.bench.turns import Peer, PeerDied, in_turn, together
 from mecsim.experiments.checkpoints import resume
 from mecsim.experiments.pool import THREAD_VARIABLES
 from mecsim.experiments.runs import Run
+from mecsim.flops import into_slot_flops
 from mecsim.settings import SettingError
 from mecsim.twin import DigitalTwin
 
@@ -132,7 +132,9 @@ def test_the_flops_of_a_slot_by_hand() -> None:
     target = 25 + 24
     critic_step = 24 + 24 + 4
     actor_step = 25 + 24 + (4 + 12) + (25 + 15)
-    assert slot_flops((2, 5, 3), (5, 4, 1), batch=10) == 20 * (target + critic_step + actor_step) + 2 * 25
+    assert (
+        into_slot_flops((2, 5, 3), (5, 4, 1), batch=10) == 20 * (target + critic_step + actor_step) + 2 * 25
+    )
 
 
 class SplitCritic(nn.Module):
@@ -165,7 +167,7 @@ def test_the_flops_of_a_slot_are_those_that_pytorch_counts() -> None:
         (critic(state, action) - value).square().mean().backward()
         critic.requires_grad_(False)
         critic(state, actor(state)).mean().backward()
-    expected = slot_flops((states, 9, 8, actions), (states + actions, 6, 4, 1), batch)
+    expected = into_slot_flops((states, 9, 8, actions), (states + actions, 6, 4, 1), batch)
     assert counter.get_total_flops() == expected
 
 
@@ -312,7 +314,7 @@ def test_gemm_fraction_is_the_slot_over_the_product(told) -> None:
     assert result.repeats == [0.75, 0.5]
     assert result.figures["onednn_fraction"] == pytest.approx((0.5 + 0.25) / 2)
     assert result.figures["slot_gflop_per_s"] == 55.0
-    assert result.figures["slot_gflop"] * 1e9 == slot_flops(*TINY.layers, 4)
+    assert result.figures["slot_gflop"] * 1e9 == into_slot_flops(*TINY.layers, 4)
     told.answers = {"INTO": [products.Rates(60.0, 80.0, 0.0)]}
     assert "onednn_fraction" not in products.gemm_fraction(1, TINY).figures
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mecsim.bench.flops import slot_flops
 from mecsim.bench.result import Result
 from mecsim.bench.training import TABLE_II, IntoSlots, Load
 from mecsim.bench.turns import Peer, cores, in_turn
+from mecsim.flops import into_slot_flops
 
 CALLS = 30
 """Calls that the rate of a product is taken over."""
@@ -39,7 +39,7 @@ class SlotsAndProducts:
     def __init__(self, load: Load) -> None:
         actor, critic = load.layers
         batch = load.settings.batch_size
-        self._slot_flops = slot_flops(actor, critic, batch)
+        self._slot_flops = into_slot_flops(actor, critic, batch)
         self._operands = [
             (torch.rand(batch, inputs), torch.rand(outputs, inputs))
             for inputs, outputs in (*pairwise(actor), *pairwise(critic))
@@ -70,7 +70,7 @@ def product_gflops(product: Product, x: Tensor, weight: Tensor) -> float:
 def gemm_fraction(repeats: int, load: Load = TABLE_II) -> Result:
     """GFLOP/s of a training slot over what torch.mm reaches in the same process on the best layer of the networks.
 
-    The slot counts only the products that it needs (see `slot_flops`), but takes the time of all it does: acting,
+    The slot counts only the products that it needs (see `into_slot_flops`), but takes the time of all it does: acting,
     Algorithm 1, the twin, the optimisers and the targets. It may exceed 1, because the networks multiply through
     oneDNN; the figure `onednn_fraction` has oneDNN's best rate in place of torch.mm's.
     """
@@ -80,7 +80,7 @@ def gemm_fraction(repeats: int, load: Load = TABLE_II) -> Result:
         f"{name}_gflop_per_s": median(column)
         for name, column in zip(Rates._fields, zip(*rates, strict=True), strict=True)
     }
-    figures["slot_gflop"] = slot_flops(*load.layers, load.settings.batch_size) / 1e9
+    figures["slot_gflop"] = into_slot_flops(*load.layers, load.settings.batch_size) / 1e9
     if all(one.onednn for one in rates):
         figures["onednn_fraction"] = median(one.slot / one.onednn for one in rates)
     return Result([one.slot / one.mm for one in rates], figures)

@@ -7,8 +7,8 @@ from time import perf_counter
 from typing import Any
 
 from mecsim.agents.into import INTOSettings
+from mecsim.experiments.cost import network_sizes
 from mecsim.experiments.runs import Run
-from mecsim.mdp import Encoder
 from mecsim.training import train
 from mecsim.twin import DigitalTwin
 
@@ -35,9 +35,8 @@ class Load:
     @property
     def layers(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Sizes of the layers of the actor and of the critic, inputs first."""
-        encoder, settings = Encoder(self.run.scenario()), self.settings
-        states, actions = encoder.state_size, encoder.action_size
-        return (states, *settings.actor_hidden, actions), (states + actions, *settings.critic_hidden, 1)
+        actor, critic = network_sizes(self.run)
+        return actor, critic
 
 
 TABLE_II = Load()

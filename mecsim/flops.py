@@ -1,4 +1,8 @@
-"""Floating-point operations of a training slot, counted from the sizes of the layers."""
+"""Floating-point operations of a training slot, counted from the sizes of the layers.
+
+Counted are the matrix products that a slot of Algorithm 2 needs; an addition and a multiplication count as two. Biases,
+activations, optimisers and the steps towards the target networks count nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 
-def slot_flops(actor: Sequence[int], critic: Sequence[int], batch: int) -> int:
-    """The matrix products that a slot of Algorithm 2 needs; an addition and a multiplication count as two.
-
-    Biases, activations, optimisers and the steps towards the target networks count nothing.
+def into_slot_flops(actor: Sequence[int], critic: Sequence[int], batch: int) -> int:
+    """A slot of INTO.
 
     Args:
         actor: sizes of the actor's layers, from the state to the action.
@@ -27,6 +29,19 @@ def slot_flops(actor: Sequence[int], critic: Sequence[int], batch: int) -> int:
         phi + (q + q_inner + to_action) + (phi + phi_inner)
     )  # line 12: on through Q to the action, and back
     return 2 * batch * (target + critic_step + actor_step) + 2 * phi  # and line 5 for one state
+
+
+def ddqn_slot_flops(q_network: Sequence[int], batch: int) -> int:
+    """A slot of DDQN.
+
+    Args:
+        q_network: sizes of the network's layers, from the state to the choices of all devices.
+        batch: tuples in a mini-batch.
+    """
+    q = products(q_network)
+    target = q + q  # the best choices of the next state, and what the target network says of them
+    step = q + q + (q - products(q_network[:2]))  # forward, and the gradients of weights and later layers
+    return 2 * batch * (target + step) + 2 * q  # and the choices for one state
 
 
 def products(sizes: Sequence[int]) -> int:
