@@ -229,9 +229,7 @@ def _frozen(array: NDArray) -> NDArray:
     return array
 
 
-PER_BS_FIELDS = (
-    "bandwidth_hz",
-    "cpu_hz",
+SCALE_FIELDS = (
     "award_scale",
     "density_scale",
     "gain_scale",
@@ -239,6 +237,7 @@ PER_BS_FIELDS = (
     "size_scale",
     "deadline_scale",
 )
+PER_BS_FIELDS = ("bandwidth_hz", "cpu_hz", *SCALE_FIELDS)
 
 PRESETS: dict[str, dict[str, Any]] = {
     "calibrated": {},

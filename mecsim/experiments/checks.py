@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from mecsim.experiments import calibration, store
@@ -10,6 +11,7 @@ from mecsim.experiments.defaults import changed_defaults
 from mecsim.experiments.provenance import NUMERICS, read_manifest
 from mecsim.experiments.registry import EXPERIMENTS, PROFILES, runs_of
 from mecsim.experiments.runs import Run
+from mecsim.experiments.studies import study_problems
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 
@@ -17,14 +19,19 @@ RUNS = PROFILES["paper"].folder
 
 
 def problems() -> list[str]:
-    """One sentence for everything that is wrong with data/; nothing where all is well."""
+    """One sentence for everything that is wrong with data/ or missing from it; nothing where all is well."""
+    return [*faults(), *missing(EXPERIMENTS)]
+
+
+def faults() -> list[str]:
+    """One sentence for everything that is wrong with what data/ holds."""
     return [
         *damaged(RUNS),
         *damaged(calibration.FOLDER),
         *stale(RUNS),
         *changed_defaults(),
-        *missing(EXPERIMENTS),
         *uncalibrated(),
+        *study_problems(),
     ]
 
 
@@ -59,16 +66,18 @@ def stale(folder: Path) -> list[str]:
     return found
 
 
-def missing(experiments: list[str] | dict) -> list[str]:
-    """Experiments of the paper profile whose runs are not all stored."""
+def missing(experiments: Iterable[str]) -> list[str]:
+    """Experiments whose runs at the paper's scale are not all stored, under each preset that they belong to."""
     found = []
     for name in experiments:
-        wanted = runs_of([name], "paper")
-        lacking = sum(not path_of(run, RUNS).exists() for run in wanted)
-        if lacking:
-            found.append(
-                f"{name}: {lacking} of {len(wanted)} runs are missing; run `mecsim run {name} --profile paper`."
-            )
+        for preset in EXPERIMENTS[name].presets:
+            wanted = runs_of([name], "paper", preset)
+            lacking = sum(not path_of(run, PROFILES["paper"].folder).exists() for run in wanted)
+            if lacking:
+                found.append(
+                    f"{name}: {lacking} of {len(wanted)} runs are missing under {preset}; "
+                    f"run `mecsim run {name} --profile paper --preset {preset}`."
+                )
     return found
 
 

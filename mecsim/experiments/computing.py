@@ -52,15 +52,15 @@ def measure(run: Run, checkpoint: Path | None = None) -> bytes:
     made_by = provenance(run.model_dump(mode="json"))
     agent = run.make_agent()
     incomes = _train(run, agent, checkpoint) if run.agent in LEARNERS and run.slots else np.empty(0)
-    plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
+    plant = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed)
     record = rollout(agent, plant, run.evaluation_slots)
     return store.table_bytes(_tidy(run, incomes, record, _in_reference(run, agent)), made_by)
 
 
 def reference_states(run: Run) -> Iterator[SystemState]:
     """States of the evaluation world that do not depend on the run's agent: those that all-on meets."""
-    plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
-    control = make_agent("all-on", run.scenario())
+    plant = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed)
+    control = make_agent("all-on", run.shifted())
     for slot in range(run.evaluation_slots):
         if slot % REFERENCE_EVERY == REFERENCE_EVERY - 1:
             yield plant.state
@@ -70,7 +70,7 @@ def reference_states(run: Run) -> Iterator[SystemState]:
 def _in_reference(run: Run, agent: Agent) -> dict[int, float]:
     """The income of a frozen agent in each reference state, by slot."""
     return {
-        state.slot: float(outcome(run.scenario(), state, agent.act(state)).income)
+        state.slot: float(outcome(run.shifted(), state, agent.act(state)).income)
         for state in reference_states(run)
     }
 
@@ -84,13 +84,17 @@ def _train(run: Run, learner: Any, checkpoint: Path | None) -> np.ndarray:
     torch.set_num_threads(1)  # the number of threads changes the bits of a matrix product
     twin = DigitalTwin(run.scenario(), run.seed)
     resumed = checkpoint is not None and checkpoint.exists()
-    done = resume(checkpoint, learner, twin, run.key) if resumed else []
+    incomes = resume(checkpoint, learner, twin, run.key) if resumed else []
 
     def keep(incomes: list[float]) -> None:
         if checkpoint and len(incomes) % CHECKPOINT_EVERY == 0 and len(incomes) < run.slots:
             save_checkpoint(checkpoint, learner, twin, incomes, run.key)
 
-    return train(learner, twin, run.slots, done, progress=False, after_slot=keep)
+    if run.shift:
+        train(learner, twin, run.shift_at, incomes, progress=False, after_slot=keep)
+        before, twin = twin.snapshot(), DigitalTwin(run.shifted(), run.seed)
+        twin.restore(before)
+    return train(learner, twin, run.slots, incomes, progress=False, after_slot=keep)
 
 
 def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int, float]) -> pd.DataFrame:
@@ -111,7 +115,8 @@ def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int
         ),
     ]
     frame = pd.concat(parts, ignore_index=True).astype({"slot": "int32", "value": "float32"})
-    changed = json.dumps({**run.changes, **run.settings, **run.refinement}, sort_keys=True)
+    shift = {"shift": run.shift} if run.shift else {}
+    changed = json.dumps({**run.changes, **run.settings, **run.refinement, **shift}, sort_keys=True)
     frame = frame.assign(
         run=run.key, agent=run.agent, preset=run.preset, changes=changed, seed=np.int32(run.seed)
     )

@@ -2,47 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mecsim.experiments.runs import Run
+from mecsim.experiments.runs import LEARNERS, Run
 from mecsim.experiments.store import DATA, ROOT
+from mecsim.experiments.sweeps import (
+    AWARD,
+    BANDWIDTH,
+    CPU,
+    DEADLINE,
+    DENSITY,
+    GAIN,
+    HARVEST,
+    SIZE,
+    Sweep,
+)
+from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 
 
 @dataclass(frozen=True)
 class Point:
-    """One curve or one place on the x axis of a panel: what it changes, and for which agents it is run."""
+    """One curve or one place on the x axis of a panel: what it changes, and for which agents it is run.
+
+    Attributes:
+        label: what the point is called.
+        agents: who is run there; a learner is trained anew.
+        changes: fields of the scenario.
+        settings: fields of the learners' settings.
+        shift: fields of the scenario that change halfway through the training, or after it where `half` is set.
+        half: train for half the slots only.
+        x: place on the x axis; None for a curve.
+    """
 
     label: str
     agents: tuple[str, ...] = ("INTO",)
     changes: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    shift: dict[str, Any] = field(default_factory=dict)
+    half: bool = False
+    x: float | None = None
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One panel: what it varies, and its points."""
+    """One panel: what it varies, its points, and the presets it belongs to."""
 
     title: str
     points: tuple[Point, ...]
+    axis: str = ""
+    presets: tuple[str, ...] = ("calibrated", "printed")
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A scale at which experiments are run: seeds, slots, and settings of the learners that replace Table II's."""
+    """A scale at which experiments are run: seeds, slots, and settings of each agent that replace the paper's."""
 
     seeds: int
     slots: int
     evaluation_slots: int
     folder: Path
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    fewer_seeds: Mapping[str, int] = field(default_factory=dict)
+
+    def seeds_of(self, preset: str) -> int:
+        """How many seeds a preset is run with."""
+        return self.fewer_seeds.get(preset, self.seeds)
+
+
+COUNTED = ("INTO", "all-on")
+"""Figs 4 and 5 show INTO; all-on is the control that the calibration looked at."""
+
+COMPARED = ("INTO", "LPWPO", "OLNPO", "DDQN")
+"""The algorithms of Fig. 6."""
+
+CONTROLS = ("all-on", "untrained")
 
 
 def _learning_rate(rate: float) -> Point:
     return Point(f"{rate:g}", settings={"actor_learning_rate": rate, "critic_learning_rate": rate})
+
+
+def _along(sweep: Sweep, agents: tuple[str, ...]) -> tuple[Point, ...]:
+    return tuple(
+        Point(f"{value / sweep.per:g}", agents, sweep.changes(value), x=value / sweep.per)
+        for value in sweep.values
+    )
+
+
+def _devices(share: float) -> Point:
+    """Fewer devices, and so much less CPU that as many of them go without: only the number of actions shrinks."""
+    devices = tuple(round(share * number) for number in Scenario().devices)
+    changes = {"devices": devices, "cpu_hz": share * Scenario().cpu_hz[0]}
+    return Point(str(sum(devices)), LEARNERS, changes, x=float(sum(devices)))
+
+
+def _panel(title: str, sweep: Sweep, agents: tuple[str, ...]) -> Experiment:
+    return Experiment(title, _along(sweep, agents), sweep.axis)
 
 
 EXPERIMENTS = {
@@ -50,28 +109,67 @@ EXPERIMENTS = {
     "fig3b": Experiment(
         "Discount factor", tuple(Point(f"{g:g}", settings={"gamma": g}) for g in (0.99, 0.79, 0.59))
     ),
+    "fig4a": _panel("Award of BS-1's tasks", AWARD, COUNTED),
+    "fig4b": _panel("Density of BS-2's and BS-3's tasks", DENSITY, COUNTED),
+    "fig5a": _panel("Channel gain", GAIN, COUNTED),
+    "fig5b": _panel("Harvested energy", HARVEST, COUNTED),
+    "fig6a": _panel("Task size", SIZE, COMPARED + CONTROLS),
+    "fig6b": _panel("Computing capacity", CPU, COMPARED + CONTROLS),
+    "fig6c": _panel("Deadlines", DEADLINE, COMPARED + CONTROLS),
+    "fig6d": _panel("Bandwidth", BANDWIDTH, COMPARED + CONTROLS),
+    "devices": Experiment(
+        "Number of devices (C17)", tuple(_devices(share) for share in (0.1, 0.25, 0.5, 1.0)), "devices"
+    ),
+    "change": Experiment(
+        "The award of BS-1's tasks triples halfway (C19)",
+        (
+            Point("before", half=True),
+            Point("after, not trained on", half=True, shift=AWARD.changes(3.0)),
+            Point("after, trained on", shift=AWARD.changes(3.0)),
+        ),
+    ),
     "precision": Experiment(
         "Precision of the products",
         tuple(Point(name, settings={"precision": name}) for name in ("float32", "bfloat16")),
+        presets=("calibrated",),
     ),
 }
 
+_QUICK_INTO = {"actor_hidden": (300, 100), "critic_hidden": (150, 60)}
+
 PROFILES = {
-    "paper": Profile(seeds=5, slots=2000, evaluation_slots=500, folder=DATA / "runs"),
+    "paper": Profile(
+        seeds=5,
+        slots=2000,
+        evaluation_slots=500,
+        folder=DATA / "runs",
+        fewer_seeds={"printed": 3},
+    ),
     "quick": Profile(
         seeds=2,
         slots=300,
         evaluation_slots=100,
         folder=ROOT / "build" / "runs",
-        settings={"actor_hidden": (300, 100), "critic_hidden": (150, 60)},
+        settings={"INTO": _QUICK_INTO, "untrained": _QUICK_INTO, "DDQN": {"hidden": (100, 60)}},
     ),
 }
 
 
 def runs_of(
-    names: Iterable[str], profile: str = "paper", preset: str = "calibrated", seeds: int | None = None
+    names: Iterable[str],
+    profile: str = "paper",
+    preset: str = "calibrated",
+    seeds: int | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> list[Run]:
     """The runs of some experiments, each once, seed by seed so that a part of them is already a result.
+
+    Args:
+        names: experiments.
+        profile: the scale.
+        preset: the scenario.
+        seeds: how many seeds, counted from 0; by default the profile's number for the preset.
+        changes: fields of the scenario that differ at every point, unless the point itself sets them.
 
     Raises:
         SettingError: an experiment or a profile is not known.
@@ -86,23 +184,29 @@ def runs_of(
     scale = PROFILES[profile]
     runs = [
         run
-        for seed in range(scale.seeds if seeds is None else seeds)
+        for seed in range(scale.seeds_of(preset) if seeds is None else seeds)
         for name in names
         for point in EXPERIMENTS[name].points
-        for run in point_runs(point, scale, preset, seed)
+        for run in point_runs(point, scale, preset, seed, changes)
     ]
     return list({run.key: run for run in runs}.values())
 
 
-def point_runs(point: Point, scale: Profile, preset: str, seed: int) -> list[Run]:
+def point_runs(
+    point: Point, scale: Profile, preset: str, seed: int, changes: Mapping[str, Any] | None = None
+) -> list[Run]:
     """The runs of one point for one seed, one an agent."""
+    half = scale.slots // 2
+    slots = half if point.half else scale.slots
     return [
         Run(
             agent=agent,
             preset=preset,
-            changes=point.changes,
-            settings={**scale.settings, **point.settings},
-            slots=scale.slots,
+            changes={**(changes or {}), **point.changes},
+            settings={**scale.settings.get(agent, {}), **point.settings},
+            slots=slots if agent in LEARNERS else 0,
+            shift=point.shift,
+            shift_at=half if point.shift else 0,
             evaluation_slots=scale.evaluation_slots,
             seed=seed,
         )

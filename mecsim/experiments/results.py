@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -9,34 +14,73 @@ from mecsim.experiments.computing import path_of
 from mecsim.experiments.registry import EXPERIMENTS, PROFILES, point_runs, runs_of
 from mecsim.physics import Array
 
+LEAST_SEEDS = 2
+"""An interval needs two."""
+
+COLUMNS = ["label", "agent", "seed", "metric", "slot", "value"]
+
 
 class MissingRuns(FileNotFoundError):
     """An experiment whose runs are not all stored."""
 
 
+def stored_seeds(
+    name: str, profile: str = "paper", preset: str = "calibrated", changes: Mapping[str, Any] | None = None
+) -> list[int]:
+    """The seeds of an experiment for which every run is stored, of those that the profile asks for."""
+    folder, wanted = PROFILES[profile].folder, runs_of([name], profile, preset, changes=changes)
+    missing = {run.seed for run in wanted if not path_of(run, folder).exists()}
+    return sorted({run.seed for run in wanted} - missing)
+
+
 def results(
-    name: str, profile: str = "paper", preset: str = "calibrated", seeds: int | None = None
+    name: str,
+    profile: str = "paper",
+    preset: str = "calibrated",
+    changes: Mapping[str, Any] | None = None,
+    seeds: Collection[int] | None = None,
 ) -> pd.DataFrame:
     """All stored numbers of an experiment: columns label, agent, seed, metric, slot, value.
 
+    A seed counts once all its runs are stored, so that a sweep that is still being computed is a result already.
+
+    Args:
+        name: the experiment.
+        profile: the scale.
+        preset: the scenario.
+        changes: fields of the scenario that differ at every point.
+        seeds: leave out all others.
+
     Raises:
         SettingError: the experiment or the profile is not known.
-        MissingRuns: a run is missing; the message says how to compute it.
+        MissingRuns: fewer than two seeds are whole; the message says how to compute them.
     """
-    folder, wanted = PROFILES[profile].folder, runs_of([name], profile, preset, seeds)
-    missing = [run for run in wanted if not path_of(run, folder).exists()]
-    if missing:
+    scale, whole = PROFILES[profile], stored_seeds(name, profile, preset, changes)
+    if len(whole) < LEAST_SEEDS:
         raise MissingRuns(
-            f"{name}: {len(missing)} of {len(wanted)} runs are not stored; compute them with "
+            f"{name}: {len(whole)} of {scale.seeds_of(preset)} seeds are stored for {preset}; compute them with "
             f"`mecsim run {name} --profile {profile} --preset {preset}`."
         )
     parts = [
-        pd.read_parquet(path_of(run, folder)).assign(label=point.label)
-        for seed in sorted({run.seed for run in wanted})
+        _stored(path_of(run, scale.folder)).assign(label=point.label)
+        for seed in whole
+        if seeds is None or seed in seeds
         for point in EXPERIMENTS[name].points
-        for run in point_runs(point, PROFILES[profile], preset, seed)
+        for run in point_runs(point, scale, preset, seed, changes)
     ]
-    return pd.concat(parts, ignore_index=True)[["label", "agent", "seed", "metric", "slot", "value"]]
+    return pd.concat(parts, ignore_index=True)[COLUMNS]
+
+
+def together(names: Iterable[str], preset: str = "calibrated") -> dict[str, pd.DataFrame]:
+    """The results of several experiments of the paper profile, by name, over the seeds that all of them have."""
+    shared = set.intersection(*(set(stored_seeds(name, preset=preset)) for name in names))
+    return {name: results(name, preset=preset, seeds=shared) for name in names}
+
+
+@cache
+def _stored(path: Path) -> pd.DataFrame:
+    """A result file, read once: its name holds everything that its content depends on."""
+    return pd.read_parquet(path, columns=["agent", "seed", "metric", "slot", "value"])
 
 
 def curves(table: pd.DataFrame, agent: str = "INTO") -> dict[str, Array]:
@@ -49,6 +93,16 @@ def means(table: pd.DataFrame, metric: str = "income", agent: str = "INTO") -> d
     """The mean of a metric over the evaluation slots, by label, (seeds,)."""
     rows = table[(table["metric"] == metric) & (table["agent"] == agent)]
     return {label: _wide(rows[rows["label"] == label], "metric")[:, 0] for label in rows["label"].unique()}
+
+
+def series(table: pd.DataFrame, metric: str = "income", agent: str = "INTO") -> Array:
+    """The mean of a metric over the evaluation slots along a panel's x axis, (seeds, points)."""
+    return np.stack(list(means(table, metric, agent).values()), axis=1)
+
+
+def by_bs(table: pd.DataFrame, metric: str = "offloading", agent: str = "INTO", n_bs: int = 3) -> Array:
+    """The mean of a metric of each BS along a panel's x axis, (seeds, points, n_bs)."""
+    return np.stack([series(table, f"{metric} BS-{bs}", agent) for bs in range(1, n_bs + 1)], axis=2)
 
 
 def _wide(rows: pd.DataFrame, columns: str) -> Array:

@@ -8,12 +8,12 @@ from collections.abc import Set
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mecsim.agents import Agent, AgentName, agent_class
 from mecsim.experiments.provenance import NUMERICS
 from mecsim.refinement import Refinement
-from mecsim.scenario import PER_BS_FIELDS, PresetName, Scenario
+from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
 from mecsim.settings import SettingError, Settings
 
 LEARNERS = ("INTO", "DDQN")
@@ -32,6 +32,8 @@ class Run(Settings):
         changes: fields of the scenario that differ from the preset.
         settings: fields of the agent's settings that differ from Table II.
         refinement: fields of `Refinement` that differ from its defaults.
+        shift: scale fields of the scenario that change from slot `shift_at` on; the agent is not told.
+        shift_at: slots trained before the shift.
         slots: slots trained, 0 for an agent that does not learn.
         evaluation_slots: fresh slots that the frozen agent is evaluated over.
         seed: seed of the agent and of the twin it trains in.
@@ -42,13 +44,26 @@ class Run(Settings):
     changes: dict[str, Any] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
     refinement: dict[str, Any] = Field(default_factory=dict)
+    shift: dict[str, Any] = Field(default_factory=dict)
+    shift_at: Count = 0
     slots: Count = 2000
     evaluation_slots: Annotated[int, Field(ge=1)] = 500
     seed: Count = 0
 
+    @field_validator("shift")
+    @classmethod
+    def _scales(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if not value.keys() <= set(SCALE_FIELDS):
+            raise ValueError(f"changes of {', '.join(SCALE_FIELDS)} alone, which an agent sees in its state")
+        return value
+
     def scenario(self) -> Scenario:
-        """The scenario of the run."""
+        """The scenario of the run at its start."""
         return Scenario.preset(self.preset, **self.changes)
+
+    def shifted(self) -> Scenario:
+        """The scenario of the run at its end, in which the frozen agent is evaluated."""
+        return self.scenario().replace(**self.shift)
 
     def make_agent(self) -> Agent:
         """The agent of the run, untrained."""
@@ -64,6 +79,7 @@ class Run(Settings):
         raises `NUMERICS`; `mecsim check` sees to that.
         """
         settings = self._agent_settings()
+        shift = {"shift": _departures(self.shifted()), "shift_at": self.shift_at} if self.shift else {}
         return {
             "agent": self.agent,
             "scenario": _departures(self.scenario()),
@@ -72,6 +88,7 @@ class Run(Settings):
             "slots": self.slots,
             "evaluation_slots": self.evaluation_slots,
             "seed": self.seed,
+            **shift,
         }
 
     @cached_property

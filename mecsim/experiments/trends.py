@@ -6,7 +6,7 @@ shape (points of the sweep, n_bs), one array a seed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -15,22 +15,6 @@ from mecsim.physics import Array
 
 FLAT = 0.05
 """C8 and C10: a total counts as flat where the last step of the sweep moves it by less than this share."""
-
-
-def count_margins(counts: Mapping[str, Array]) -> dict[str, list[float]]:
-    """The margins of the parts of C4-C10 from the counts of one seed, by the sweep's symbol (xi, zeta, sigma, rho).
-
-    A claim holds where all its parts do (see `mecsim.evaluation.weakest`).
-    """
-    return {
-        "C4": _first_rises_others_fall(counts["xi"]),
-        "C5": _ordered(counts["xi"]),
-        "C6": _first_rises_others_fall(counts["zeta"]),
-        "C7": _all_rise(counts["sigma"]),
-        "C8": _flattens(counts["sigma"]),
-        "C9": _all_rise(counts["rho"]),
-        "C10": _flattens(counts["rho"]),
-    }
 
 
 def _first_rises_others_fall(counts: Array) -> list[float]:
@@ -49,3 +33,23 @@ def _all_rise(counts: Array) -> list[float]:
 def _flattens(counts: Array) -> list[float]:
     total = counts.sum(axis=1)
     return [float(FLAT - abs(total[-1] / total[-2] - 1.0))]
+
+
+COUNT_CLAIMS: dict[str, tuple[str, Callable[[Array], list[float]]]] = {
+    "C4": ("xi", _first_rises_others_fall),
+    "C5": ("xi", _ordered),
+    "C6": ("zeta", _first_rises_others_fall),
+    "C7": ("sigma", _all_rise),
+    "C8": ("sigma", _flattens),
+    "C9": ("rho", _all_rise),
+    "C10": ("rho", _flattens),
+}
+"""The sweep that each claim looks at, and the margins of its parts from the counts of one seed."""
+
+
+def count_margins(counts: Mapping[str, Array]) -> dict[str, list[float]]:
+    """The margins of the parts of C4-C10 from the counts of one seed, by the sweep's symbol (xi, zeta, sigma, rho).
+
+    A claim holds where all its parts do (see `mecsim.evaluation.weakest`).
+    """
+    return {claim: margins(counts[symbol]) for claim, (symbol, margins) in COUNT_CLAIMS.items()}
