@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 LOCK  := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help test reproduce notebooks lint format lock clean
+.PHONY: help test reproduce notebooks readme lint format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ reproduce: $(STAMP) ## run every notebook into build/; PROFILE=paper also comput
 
 notebooks: format ## execute the committed notebooks in place, the only way their outputs are made
 	OMP_NUM_THREADS=1 $(BIN)/python tools/execute.py $(ARGS)
+
+readme: $(STAMP) ## write the README's table of claims anew from the stored runs
+	$(BIN)/python tools/readme.py
 
 lint: $(STAMP) ## ruff, notebooks included
 	$(BIN)/ruff check .

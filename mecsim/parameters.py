@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from typing import Annotated, Any, Self
+from collections.abc import Collection
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
@@ -61,6 +62,38 @@ class TrainingParameters(Parameters):
     seeds: Whole
     actor_hidden: Hidden
     critic_hidden: Hidden
+
+
+class FigureParameters(Parameters):
+    """Parameters of the notebooks that draw a figure from stored runs.
+
+    Attributes:
+        panel: "all", or one panel, such as "6b".
+        preset: "both" for calibrated and printed, or one scenario.
+        changes: fields of the scenario that differ at every point.
+    """
+
+    panel: str
+    preset: Literal["both"] | PresetName
+    changes: dict[str, Any]
+
+    def panels(self, known: Collection[str]) -> list[str]:
+        """The experiments to draw, of those that a figure has (fig6a, fig6b, ...).
+
+        Raises:
+            SettingError: the figure has no such panel.
+        """
+        if self.panel == "all":
+            return list(known)
+        if f"fig{self.panel}" not in known:
+            names = ", ".join(name.removeprefix("fig") for name in known)
+            raise SettingError(f"panel = {self.panel!r} is not allowed: it should be all, or one of {names}.")
+        return [f"fig{self.panel}"]
+
+    @property
+    def presets(self) -> list[str]:
+        """The scenarios to draw."""
+        return ["calibrated", "printed"] if self.preset == "both" else [self.preset]
 
 
 def _injected(cells: list[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle, pairwise
 
 import matplotlib.pyplot as plt
@@ -24,6 +24,7 @@ AGENT_COLOURS = {
 """Okabe and Ito's palette, safe for colour-blind readers; the order is the order of every legend."""
 
 BS_COLOURS = ("#0072B2", "#D55E00", "#009E73")
+TOTAL_COLOUR = "#000000"
 SERIES_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
@@ -65,6 +66,37 @@ def plot_curves(curves: Mapping[str, Array], ax: Axes | None = None, every: int 
     seeds = {len(runs) for runs in curves.values()}
     shown = f"{min(seeds)} seeds, {CONFIDENCE:.0%} interval" if min(seeds) > 1 else "1 seed"
     ax.set(xlabel=f"slot ({shown})", ylabel="average income per slot")
+    return ax
+
+
+def plot_sweep(
+    x: Sequence[float],
+    groups: Mapping[str, Array],
+    ax: Axes | None = None,
+    colours: Mapping[str, str] | None = None,
+    dotted: bool = False,
+) -> Axes:
+    """Means along an x axis with their 95 % interval over seeds, labelled at their end.
+
+    Args:
+        x: places on the axis.
+        groups: by label, arrays of shape (seeds, points).
+        ax: where to draw.
+        colours: by label.
+        dotted: draw the means alone, as dots without labels, for a comparison.
+    """
+    ax, colours = ax or plt.gca(), colours or dict(zip(groups, cycle(SERIES_COLOURS), strict=False))
+    for label, runs in groups.items():
+        mean, colour = runs.mean(axis=0), colours[label]
+        if dotted:
+            ax.scatter(x, mean, s=14, color=colour, alpha=0.6)
+            continue
+        if len(runs) > 1:
+            band = [interval(values) for values in runs.T]
+            ax.fill_between(x, [b.low for b in band], [b.high for b in band], color=colour, alpha=0.15, lw=0)
+        ax.plot(x, mean, "o-", ms=3.5, lw=1.6, color=colour, label=label)
+    if not dotted:
+        _label_ends(ax)
     return ax
 
 

@@ -229,8 +229,8 @@ def test_the_manifest_names_every_file_with_its_checksum(tmp_path):
     entry = read_manifest(tmp_path)["one.parquet"]
     assert entry["sha256"] == store.checksum(tmp_path / "one.parquet")
     assert entry["run"] == {"seed": 1}
-    (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(ValueError, match=r"manifest\.json is not readable"):
+    (tmp_path / "_manifest.json").write_text("{")
+    with pytest.raises(ValueError, match=r"_manifest\.json is not readable"):
         read_manifest(tmp_path)
 
 

@@ -5,7 +5,7 @@ import hashlib
 import pandas as pd
 import pytest
 
-from mecsim.experiments.store import checksum, read_meta, read_tables, write_atomically, write_table
+from mecsim.experiments.store import DATA, checksum, read_meta, read_tables, write_atomically, write_table
 
 FRAME = pd.DataFrame({"seed": [0, 1], "income": [0.1 + 0.2, 1e-300], "agent": ["INTO", "DDQN"]})
 
@@ -58,3 +58,13 @@ def test_other_files_are_refused_by_name(tmp_path) -> None:
 def test_an_empty_folder_says_what_to_do(tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no results; `mecsim` computes them"):
         read_tables(tmp_path / "calibration")
+
+
+@pytest.mark.parametrize("folder", ["runs", "calibration", "studies"])
+def test_a_folder_of_results_loads_with_one_call(folder) -> None:
+    files = list((DATA / folder).glob("*.parquet"))
+    assert len(pd.read_parquet(DATA / folder)) == sum(len(pd.read_parquet(file)) for file in files) > 0
+
+
+def test_the_store_is_small_enough_for_git() -> None:
+    assert sum(path.stat().st_size for path in DATA.rglob("*") if path.is_file()) < 20e6

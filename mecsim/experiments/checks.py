@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from mecsim.experiments import calibration, store
+from mecsim.experiments import calibration, store, studies
 from mecsim.experiments.computing import path_of
 from mecsim.experiments.defaults import changed_defaults
 from mecsim.experiments.provenance import NUMERICS, read_manifest
 from mecsim.experiments.registry import EXPERIMENTS, PROFILES, runs_of
 from mecsim.experiments.runs import Run
-from mecsim.experiments.studies import study_problems
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 
@@ -31,7 +30,8 @@ def faults() -> list[str]:
         *stale(RUNS),
         *changed_defaults(),
         *uncalibrated(),
-        *study_problems(),
+        *damaged(studies.FOLDER),
+        *studies.study_problems(),
     ]
 
 

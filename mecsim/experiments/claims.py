@@ -43,6 +43,14 @@ class Claim:
     margin: Callable[[str, Reading], Interval]
     unit: str = "1"
 
+    def in_words(self, ruling: Ruling) -> str:
+        """A verdict on the claim as text of a few lines."""
+        interval = f"{ruling.effect:.3g} [{ruling.low:.3g}, {ruling.high:.3g}]"
+        return (
+            f"{ruling.id}  {ruling.verdict}: {self.statement} ({self.source})\n"
+            f"    {self.rule}:\n    {interval} {self.unit}, {ruling.seeds} seeds"
+        )
+
 
 def rule_on(name: str, preset: str = "calibrated", reading: Reading = "frozen") -> Ruling:
     """The verdict on one claim from what is stored at the paper's scale.

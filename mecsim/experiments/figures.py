@@ -1,46 +1,119 @@
-"""The paper's figures, drawn from the stored runs."""
+"""The paper's figures, drawn from stored runs: one row a preset, one column a panel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from io import BytesIO
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mecsim.evaluation import trailing_mean
-from mecsim.experiments.results import curves, results
+from mecsim.experiments.registry import EXPERIMENTS
+from mecsim.experiments.results import MissingRuns, by_bs, curves, results, series
 from mecsim.experiments.store import write_atomically
-from mecsim.plotting import plot_curves, use_style
+from mecsim.plotting import AGENT_COLOURS, BS_COLOURS, TOTAL_COLOUR, plot_curves, plot_sweep, use_style
+
+FIGURES = {
+    "fig3": ("fig3a", "fig3b"),
+    "fig4": ("fig4a", "fig4b"),
+    "fig5": ("fig5a", "fig5b"),
+    "fig6": ("fig6a", "fig6b", "fig6c", "fig6d"),
+}
+"""The panels of each figure."""
+
+PRESETS = ("calibrated", "printed")
+WIDTH_INCHES, HEIGHT_INCHES = 5.2, 3.6
 
 
-def fig3(preset: str = "calibrated") -> Figure:
-    """Fig. 3: the income of INTO while it trains, for the learning rates and the discount factors."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
-    for ax, name, symbol in zip(axes, ("fig3a", "fig3b"), ("learning rate", "discount factor"), strict=True):
-        shown = {
-            label: trailing_mean(incomes) for label, incomes in curves(results(name, preset=preset)).items()
-        }
-        plot_curves(shown, ax)
-        ax.set_title(symbol)
-    axes[1].set(ylabel="")
+def draw_learning(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
+    """A panel of Fig. 3: the income of INTO while it trains, one curve a point."""
+    return plot_curves({label: trailing_mean(incomes) for label, incomes in curves(table).items()}, ax)
+
+
+def draw_counts(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
+    """A panel of Figs 4 and 5: the offloading devices of each BS, and of all, under INTO (lines) and all-on (dots)."""
+    colours = {**{f"BS-{bs}": colour for bs, colour in enumerate(BS_COLOURS, start=1)}, "all": TOTAL_COLOUR}
+    for agent, dotted in (("all-on", True), ("INTO", False)):
+        counts = by_bs(table, agent=agent)
+        groups = {f"BS-{bs + 1}": counts[..., bs] for bs in range(counts.shape[2])}
+        if name.startswith("fig5"):
+            groups["all"] = counts.sum(axis=2)
+        plot_sweep(_places(name), groups, ax, colours, dotted=dotted)
+    ax.set(ylabel="offloading devices per slot", ylim=(0, None))
+    return ax
+
+
+def draw_incomes(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
+    """A panel of Fig. 6: the mean income of each algorithm on the same fresh slots."""
+    agents = [agent for agent in AGENT_COLOURS if agent in set(table["agent"])]
+    incomes = {agent: series(table, agent=agent) for agent in agents}
+    plot_sweep(_places(name), incomes, ax, AGENT_COLOURS)
+    ax.set(ylabel="average income per slot")
+    return ax
+
+
+DRAW: dict[str, Callable[[str, pd.DataFrame, Axes], Axes]] = {
+    "fig3": draw_learning,
+    "fig4": draw_counts,
+    "fig5": draw_counts,
+    "fig6": draw_incomes,
+}
+
+
+def draw_panel(name: str, table: pd.DataFrame, ax: Axes, preset: str = "") -> Axes:
+    """One panel from its results; its x axis says over how many seeds."""
+    DRAW[name[:4]](name, table, ax)
+    panel, seeds = EXPERIMENTS[name], table["seed"].nunique()
+    if panel.axis:
+        ax.set(xlabel=f"{panel.axis} ({seeds} seeds, 95% interval)")
+    ax.set(title=f"Fig. {name[3]}({name[4]}), {preset}" if preset else f"Fig. {name[3]}({name[4]})")
+    return ax
+
+
+def draw_tables(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
+    """The panels of a figure, from their results by preset and panel."""
+    rows, columns = len(tables), max(map(len, tables.values()))
+    size = (WIDTH_INCHES * min(columns, 2), HEIGHT_INCHES * rows * -(-columns // 2))
+    figure, axes = plt.subplots(rows * -(-columns // 2), min(columns, 2), figsize=size, squeeze=False)
+    panels = [(preset, name, table) for preset, of in tables.items() for name, table in of.items()]
+    for ax, (preset, name, table) in zip(axes.flat, panels, strict=True):
+        draw_panel(name, table, ax, preset)
     return figure
 
 
-FIGURES: dict[str, Callable[[], Figure]] = {"fig3": fig3}
+def stored_tables(
+    panels: Collection[str], presets: Collection[str] = PRESETS
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """The results of some panels by preset and panel, for the presets under which all of them are stored.
+
+    Raises:
+        MissingRuns: there is no such preset.
+    """
+    tables = {}
+    for preset in presets:
+        try:
+            tables[preset] = {name: results(name, preset=preset) for name in panels}
+        except MissingRuns as error:
+            lacking = error
+    if not tables:
+        raise lacking
+    return tables
 
 
 def save_figures(out: Path) -> list[Path]:
     """Writes every figure as SVG and PNG and returns the files.
 
     Raises:
-        MissingRuns: runs that a figure needs are not stored.
+        MissingRuns: runs that a figure needs are not stored under any preset.
     """
     use_style()
     written = []
-    for name, draw in FIGURES.items():
-        figure = draw()
+    for name, panels in FIGURES.items():
+        figure = draw_tables(stored_tables(panels))
         for kind in ("svg", "png"):
             content = BytesIO()
             figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
@@ -48,3 +121,7 @@ def save_figures(out: Path) -> list[Path]:
             write_atomically(written[-1], content.getvalue())
         plt.close(figure)
     return written
+
+
+def _places(name: str) -> list[float]:
+    return [point.x for point in EXPERIMENTS[name].points]

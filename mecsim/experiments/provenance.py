@@ -15,7 +15,8 @@ from mecsim.experiments import store
 NUMERICS = 2
 """Version of the numerics: raised whenever a seeded run gives other bits, so that stored runs of before are seen."""
 
-MANIFEST = "manifest.json"
+MANIFEST = "_manifest.json"
+"""pandas and pyarrow skip names that start with an underscore when they load a folder."""
 PACKAGES = ("mecsim", "numpy", "torch", "scipy", "pandas", "pyarrow")
 
 
