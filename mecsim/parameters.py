@@ -96,6 +96,25 @@ class FigureParameters(Parameters):
         return ["calibrated", "printed"] if self.preset == "both" else [self.preset]
 
 
+class LearningParameters(FigureParameters):
+    """Parameters of the notebook on Fig. 3: what to draw, and a training of the reader's own.
+
+    Attributes:
+        learning_rate: of actor and critic.
+        gamma: discount factor.
+        slots: slots trained.
+        seeds: how many seeds, counted from 0.
+        actor_hidden, critic_hidden: neurons in each hidden layer.
+    """
+
+    learning_rate: Positive
+    gamma: Annotated[float, Field(ge=0, lt=1)]
+    slots: Whole
+    seeds: Whole
+    actor_hidden: Hidden
+    critic_hidden: Hidden
+
+
 def _injected(cells: list[str]) -> list[str]:
     """Names assigned in the cells that papermill put into the notebook."""
     trees = [ast.parse(cell) for cell in cells if cell.startswith("# Parameters\n")]

@@ -97,6 +97,7 @@ def plot_sweep(
         ax.plot(x, mean, "o-", ms=3.5, lw=1.6, color=colour, label=label)
     if not dotted:
         _label_ends(ax)
+        ax.set_xticks(x, [f"{place:g}" for place in x])
     return ax
 
 

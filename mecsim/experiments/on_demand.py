@@ -31,7 +31,7 @@ def results_for(
 ) -> Results:
     """The results of some panels under some presets.
 
-    Stored runs at the paper's scale are taken where there are any for all of them. Otherwise, and for a scenario with
+    Stored runs at the paper's scale are taken for the presets that have them. Where none has, and for a scenario with
     changes, what is missing at the quick scale is computed.
 
     Raises:
@@ -39,14 +39,16 @@ def results_for(
     """
     for preset in presets:
         Scenario.preset(preset, **(changes or {}))
-    whole = not changes and all(
-        len(stored_seeds(name, preset=preset)) >= LEAST_SEEDS for name in panels for preset in presets
-    )
-    profile = "paper" if whole else "quick"
-    if not whole:
-        for preset in presets:
-            run_experiments(panels, profile, preset, changes=changes)
+    stored = [] if changes else [preset for preset in presets if _is_stored(panels, preset)]
+    profile = "paper" if stored else "quick"
+    for preset in () if stored else presets:
+        run_experiments(panels, profile, preset, changes=changes)
     tables = {
-        preset: {name: results(name, profile, preset, changes) for name in panels} for preset in presets
+        preset: {name: results(name, profile, preset, changes) for name in panels}
+        for preset in stored or presets
     }
     return Results(tables, profile)
+
+
+def _is_stored(panels: Collection[str], preset: str) -> bool:
+    return all(len(stored_seeds(name, preset=preset)) >= LEAST_SEEDS for name in panels)
