@@ -34,21 +34,22 @@ class Claim:
         statement: what the paper says.
         rule: what is measured; the claim holds where the margin is surely above 0.
         margin: computes the margin's interval for a preset and a reading of "average income".
-        unit: of the margin.
+        unit: of the margin; empty for a share.
     """
 
     source: str
     statement: str
     rule: str
     margin: Callable[[str, Reading], Interval]
-    unit: str = "1"
+    unit: str = ""
 
     def in_words(self, ruling: Ruling) -> str:
         """A verdict on the claim as text of a few lines."""
-        interval = f"{ruling.effect:.3g} [{ruling.low:.3g}, {ruling.high:.3g}]"
+        unit = f" {self.unit}" if self.unit else ""
         return (
             f"{ruling.id}  {ruling.verdict}: {self.statement} ({self.source})\n"
-            f"    {self.rule}:\n    {interval} {self.unit}, {ruling.seeds} seeds"
+            f"    {self.rule}:\n"
+            f"    {ruling.effect:.3g} [{ruling.low:.3g}, {ruling.high:.3g}]{unit}, {ruling.seeds} seeds"
         )
 
 
