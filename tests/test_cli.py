@@ -1,0 +1,73 @@
+"""The commands that tell what is stored: verdicts, figures, checks."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from mecsim.cli import app
+from mecsim.experiments import checks, claims, figures
+from mecsim.experiments.claims import CLAIMS, Ruling
+from mecsim.experiments.results import MissingRuns
+
+
+@pytest.fixture
+def call():
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+@pytest.fixture
+def ruled(monkeypatch):
+    """Verdicts without stored runs; C16 lacks its runs where `lacking` is set."""
+
+    def put(lacking=False):
+        def rule_on(name, preset="calibrated", reading="frozen"):
+            if lacking and name == "C16":
+                raise MissingRuns("fig6a: 1 of 5 seeds are stored; compute them.")
+            return Ruling(name, preset, "inconclusive", 0.1, -0.2, 0.4, 3)
+
+        monkeypatch.setattr(claims, "rule_on", rule_on)
+
+    return put
+
+
+def test_claims_as_json_are_twenty_objects_with_the_keys_of_a_verdict(call, ruled):
+    ruled()
+    told = json.loads(call("claims", "--json", "--preset", "printed").stdout)
+    assert [one["id"] for one in told] == list(CLAIMS)
+    assert all(list(one) == ["id", "preset", "verdict", "effect", "low", "high", "seeds"] for one in told)
+    assert {one["preset"] for one in told} == {"printed"}
+
+
+def test_claims_as_text_say_what_was_measured(call, ruled):
+    ruled()
+    done = call("claims")
+    assert done.exit_code == 0
+    for name, claim in CLAIMS.items():
+        assert f"{name}  inconclusive: {claim.statement} ({claim.source})" in done.stdout
+        assert claim.rule in done.stdout
+    assert "0.1 [-0.2, 0.4], 3 seeds" in done.stdout
+    assert "0.1 [-0.2, 0.4] slots, 3 seeds" in done.stdout
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_claim_whose_runs_are_missing_is_named_and_the_others_are_told(call, ruled, form):
+    ruled(lacking=True)
+    done = call("claims", *form)
+    assert done.exit_code == 1
+    assert done.stderr == "C16 has no verdict. fig6a: 1 of 5 seeds are stored; compute them.\n"
+    assert '"C17"' in done.stdout if form else "C17  inconclusive" in done.stdout
+    assert "C16" not in done.stdout
+
+
+def test_check_names_every_problem_and_fails(call, monkeypatch):
+    monkeypatch.setattr(checks, "problems", lambda: ["one file is damaged.", "two runs are missing."])
+    done = call("check")
+    assert (done.exit_code, done.stdout) == (1, "one file is damaged.\ntwo runs are missing.\n")
+    monkeypatch.setattr(checks, "problems", list)
+    assert call("check").stdout == "Every stored result is whole and up to date.\n"
+
+
+def test_figures_go_where_they_are_asked_to(call, monkeypatch, tmp_path):
+    monkeypatch.setattr(figures, "save_figures", lambda out: [out / "fig3.svg"])
+    assert call("figures", "--out", str(tmp_path)).stdout == f"{tmp_path / 'fig3.svg'}\n"
