@@ -40,11 +40,31 @@ def run(
         int | None, typer.Option(min=1, help="How many seeds; by default the profile's.")
     ] = None,
     workers: Workers = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Compute with dask: local, or a scheduler's address or JSON file."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what is missing, and what it costs.")
+    ] = False,
 ) -> None:
-    """Compute the runs of some panels that are not stored yet."""
-    from mecsim.experiments.runner import run_experiments
+    """Compute the runs of some panels that are not stored yet; Ctrl-C loses no finished run."""
+    from mecsim.experiments import cost, plan, pool, runner
 
-    runs = run_experiments(experiments, profile, preset, seeds, workers)
+    try:
+        if dry_run:
+            wanted = plan.plan(experiments, profile, preset, seeds)
+            typer.echo(wanted.describe(cost.probe(), workers or pool.default_workers()))
+            return
+        runs = runner.run_experiments(experiments, profile, preset, seeds, workers, scheduler)
+    except pool.WorkersLost as error:
+        typer.echo(f"{error} What is done is stored; run the same again to go on.", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt as stop:
+        typer.echo(str(stop) or "Stopped before anything was computed.", err=True)
+        raise typer.Exit(130) from None
     typer.echo(f"{len(runs)} runs are stored.")
 
 

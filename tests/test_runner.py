@@ -127,9 +127,7 @@ def test_reference_states_are_the_same_for_every_agent_and_store_an_income_each(
 
 
 def test_a_stored_run_is_not_run_again(tmp_path, monkeypatch):
-    monkeypatch.setitem(
-        PROFILES, "quick", runner.PROFILES["quick"].__class__(1, 12, 5, tmp_path, {"INTO": SMALL})
-    )
+    monkeypatch.setitem(PROFILES, "quick", PROFILES["quick"].__class__(1, 12, 5, tmp_path, {"INTO": SMALL}))
     runner.run_experiments(["fig3b"], "quick", workers=1)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")}
     assert len(before) == len(EXPERIMENTS["fig3b"].points)

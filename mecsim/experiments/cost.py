@@ -39,7 +39,7 @@ EVALUATED_SLOTS = 2.0
 ALONE = 20
 """A vector that goes through a network alone waits for the weights, as long as so many of a mini-batch take."""
 
-REPEATS = 3
+REPEATS = 5
 
 
 class Machine(NamedTuple):

@@ -11,8 +11,10 @@ from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, pthread_sigmask
-from threading import Thread
+from threading import RLock, Thread
 from typing import TypeVar
+
+from tqdm import tqdm
 
 from mecsim.experiments.progress import Progress
 
@@ -49,7 +51,8 @@ def run_tasks(
         WorkersLost: workers were killed more than `MOST_LOSSES` times.
     """
     workers = min(workers or default_workers(), len(tasks))
-    expected = Progress(label, costs_s, workers) if costs_s else Progress(label, [1.0] * len(tasks))
+    at_a_time = min(workers, default_workers())
+    expected = Progress(label, costs_s, at_a_time) if costs_s else Progress(label, [1.0] * len(tasks))
     with expected as progress, closing(_finished(work, tasks, workers)) as events:
         follow(events, progress)
 
@@ -61,6 +64,16 @@ def follow(events: Iterator[int | None], progress: Progress) -> None:
             progress.show()
         else:
             progress.advance(number)
+
+
+@contextmanager
+def noted(text: str) -> Iterator[None]:
+    """Adds a note to an error, which it also keeps on its way from a worker to the runner."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(text)
+        raise
 
 
 def default_workers() -> int:
@@ -124,7 +137,7 @@ def _finished(work: Callable[[Task], None], tasks: Sequence[Task], workers: int)
             losses += 1
             if losses > MOST_LOSSES:
                 raise WorkersLost(
-                    f"workers were killed {losses} times, perhaps for want of memory: try fewer side by side."
+                    f"Workers were killed {losses} times, perhaps for want of memory: try fewer side by side."
                 ) from None
 
 
@@ -133,7 +146,7 @@ def _finished_by_one_pool(
 ) -> Iterator[int | None]:
     context = get_context("spawn")
     held_by_workers, held_here = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, context, _end_with_runner, (held_by_workers,))
+    pool = ProcessPoolExecutor(workers, context, _prepare_worker, (held_by_workers,))
     try:
         with one_thread_each(), without_interrupts():
             numbers = {pool.submit(work, task): number for number, task in tasks.items()}
@@ -154,8 +167,9 @@ def _finished_by_one_pool(
             held_by_workers.close()
 
 
-def _end_with_runner(pipe: Connection) -> None:
-    """Ends a worker as soon as the runner has closed its end of the pipe or is gone, however it went."""
+def _prepare_worker(pipe: Connection) -> None:
+    """Lets a worker end as soon as the runner has closed its end of the pipe or is gone, and leave nothing behind."""
+    tqdm.set_lock(RLock())  # by default, one between processes, which would outlive a worker that is killed
 
     def watch() -> None:
         with suppress(EOFError, OSError):

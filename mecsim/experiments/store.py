@@ -36,6 +36,24 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
+def remove_abandoned(folder: Path) -> None:
+    """Removes beginnings of files whose writers, processes of this machine, were killed."""
+    for partial in folder.glob(".*.part"):
+        writer = partial.name.split(".")[-2]
+        if writer.isdigit() and not _alive(int(writer)):
+            partial.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is somebody else's, but it is there
+        return True
+    return True
+
+
 def write_table(path: Path, frame: pd.DataFrame, meta: dict[str, Any]) -> None:
     """Writes a table with what made it (settings, seed, versions) in the file's own metadata."""
     write_atomically(path, table_bytes(frame, meta))
