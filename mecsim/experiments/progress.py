@@ -57,7 +57,7 @@ class Progress:
         cost = self._pending.pop(task)
         self._last = self._clock()
         if self._bar is not None:
-            self._bar.update(cost)
+            self._bar.n += cost
         self.show()
 
     def show(self) -> None:
