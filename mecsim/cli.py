@@ -76,18 +76,22 @@ def claims(
 ) -> None:
     """Print the verdict on every claim, from the stored runs."""
     from mecsim.experiments.claims import CLAIMS, rule_on
+    from mecsim.experiments.results import MissingRuns
 
-    rulings = [rule_on(name, preset, reading.value) for name in CLAIMS]
+    rulings, unknown = [], []
+    for name in CLAIMS:
+        try:
+            rulings.append(rule_on(name, preset, reading.value))
+        except MissingRuns as error:
+            unknown.append(f"{name} has no verdict. {error}")
     if as_json:
         typer.echo(json.dumps([ruling._asdict() for ruling in rulings], indent=1))
-        return
-    for ruling in rulings:
-        claim = CLAIMS[ruling.id]
-        typer.echo(f"{ruling.id}  {ruling.verdict}: {claim.statement}")
-        typer.echo(f"    {claim.rule}:")
-        typer.echo(
-            f"    {ruling.effect:.3g} [{ruling.low:.3g}, {ruling.high:.3g}] {claim.unit}, {ruling.seeds} seeds"
-        )
+    else:
+        for ruling in rulings:
+            typer.echo(CLAIMS[ruling.id].in_words(ruling))
+    if unknown:
+        typer.echo("\n".join(unknown), err=True)
+        raise typer.Exit(1)
 
 
 @app.command()
