@@ -44,16 +44,23 @@ def use_style() -> None:
     )
 
 
-def plot_curves(curves: Mapping[str, Array], ax: Axes | None = None, every: int = 10) -> Axes:
+def plot_curves(
+    curves: Mapping[str, Array],
+    ax: Axes | None = None,
+    colours: Mapping[str, str] | None = None,
+    every: int = 10,
+) -> Axes:
     """Learning curves with their mean and 95 % interval over seeds, labelled at their end.
 
     Args:
         curves: by label, arrays of shape (seeds, slots).
         ax: where to draw.
+        colours: by label.
         every: slots between two drawn points, counted from the last.
     """
-    ax = ax or plt.gca()
-    for (label, runs), colour in zip(curves.items(), cycle(SERIES_COLOURS), strict=False):
+    ax, colours = ax or plt.gca(), colours or dict(zip(curves, cycle(SERIES_COLOURS), strict=False))
+    for label, runs in curves.items():
+        colour = colours[label]
         slots = np.arange(runs.shape[1] - 1, -1, -every)[::-1]
         if len(runs) > 1:
             band = [interval(runs[:, slot]) for slot in slots]
@@ -104,8 +111,7 @@ def plot_sweep(
 def _label_ends(ax: Axes, gap: float = 13.0) -> None:
     """Writes each line's label beside its end, at least `gap` points from the next."""
     ends = [line.get_xydata()[-1] for line in ax.lines]
-    low, high = ax.get_ylim()
-    heights = np.array([(y - low) / (high - low) for _, y in ends]) * ax.bbox.height * 72 / ax.figure.dpi
+    heights = ax.transData.transform(ends)[:, 1] * 72 / ax.figure.dpi
     apart = heights.copy()
     for below, above in pairwise(np.argsort(heights)):
         apart[above] = max(apart[above], apart[below] + gap)
