@@ -73,11 +73,17 @@ def check_parameters(paths: Sequence[Path], parameters: Mapping[str, object]) ->
 
 
 def compute_missing_runs() -> None:
-    """Computes the paper-scale runs that are not stored yet."""
-    from mecsim.experiments.registry import EXPERIMENTS  # needed by this profile alone
+    """Computes what is not stored yet of the calibration, the experiments at the paper's scale, and the studies."""
+    from mecsim.experiments.calibration import calibrate  # all of these are needed by this profile alone
+    from mecsim.experiments.registry import EXPERIMENTS, PRESETS
     from mecsim.experiments.runner import run_experiments
+    from mecsim.experiments.studies import STUDIES, run_studies
 
-    run_experiments(EXPERIMENTS, profile="paper")
+    calibrate()
+    for preset in PRESETS:
+        names = [name for name, experiment in EXPERIMENTS.items() if preset in experiment.presets]
+        run_experiments(names, "paper", preset)
+        run_studies(STUDIES, preset)
 
 
 def run_notebook(path: Path, out: Path, parameters: Mapping[str, object]) -> NotebookRun:

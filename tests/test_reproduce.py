@@ -6,6 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from mecsim.experiments import calibration, registry, runner, studies
 from mecsim.reproduce import check_parameters, reproduce
 from mecsim.settings import SettingError
 
@@ -73,6 +74,27 @@ def test_bad_requests_are_refused_before_anything_runs(
     with pytest.raises(SettingError, match=message):
         reproduce(out=out, notebooks=notebooks, **arguments)
     assert not out.exists()
+
+
+def test_the_paper_profile_computes_everything_first(notebooks: Path, tmp_path: Path, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(calibration, "calibrate", lambda: asked.append("map"))
+    monkeypatch.setattr(
+        runner, "run_experiments", lambda names, profile, preset: asked.append((preset, *names))
+    )
+    monkeypatch.setattr(studies, "run_studies", lambda names, preset: asked.append((preset, *names)))
+    (run,) = reproduce("paper", tmp_path / "build", "01*", notebooks=notebooks)
+    assert run.error is None
+    every = tuple(registry.EXPERIMENTS)
+    shown = tuple(name for name in every if name != "precision")  # which belongs to calibrated alone
+    both = ("lookup", "guarantees")
+    assert asked == [
+        "map",
+        ("calibrated", *every),
+        ("calibrated", *both),
+        ("printed", *shown),
+        ("printed", *both),
+    ]
 
 
 def test_known_parameters_are_accepted(notebooks: Path) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mecsim.evaluation import Interval, Verdict, verdict
 from mecsim.experiments import evidence
 from mecsim.experiments.evidence import Reading
+from mecsim.experiments.registry import PRESETS
 from mecsim.experiments.results import MissingRuns
 
 
@@ -195,7 +196,7 @@ CLAIMS = {
 }
 
 
-def claims_table(presets: tuple[str, ...] = ("calibrated", "printed")) -> str:
+def claims_table(presets: tuple[str, ...] = PRESETS) -> str:
     """The verdicts under each preset as a Markdown table, for the README."""
     lines = [
         f"| claim | source | the paper says | {' | '.join(presets)} |",

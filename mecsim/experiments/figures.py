@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mecsim.evaluation import trailing_mean
-from mecsim.experiments.registry import EXPERIMENTS
+from mecsim.experiments.registry import EXPERIMENTS, PRESETS
 from mecsim.experiments.results import MissingRuns, by_bs, curves, results, series
 from mecsim.experiments.store import write_atomically
 from mecsim.plotting import AGENT_COLOURS, BS_COLOURS, TOTAL_COLOUR, plot_curves, plot_sweep, use_style
@@ -25,7 +25,6 @@ FIGURES = {
 }
 """The panels of each figure."""
 
-PRESETS = ("calibrated", "printed")
 WIDTH_INCHES, HEIGHT_INCHES = 5.2, 3.6
 
 

@@ -23,6 +23,9 @@ from mecsim.experiments.sweeps import (
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 
+PRESETS = ("calibrated", "printed")
+"""The scenarios that every figure is shown under."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -54,7 +57,7 @@ class Experiment:
     title: str
     points: tuple[Point, ...]
     axis: str = ""
-    presets: tuple[str, ...] = ("calibrated", "printed")
+    presets: tuple[str, ...] = PRESETS
 
 
 @dataclass(frozen=True)
