@@ -48,7 +48,8 @@ def test_the_figures_are_those_of_section_v():
 @pytest.mark.parametrize("name", PANELS)
 def test_a_panel_says_what_it_shows_and_over_how_many_seeds(name):
     ax = draw_panel(name, made_up(name), plt.figure().subplots(), "printed")
-    assert ax.get_title() == f"Fig. {name[3]}({name[4]}), printed"
+    assert ax.get_title().startswith(f"Fig. {name[3]}({name[4]}), printed")
+    assert (EXPERIMENTS[name].title.lower() in ax.get_title()) == (name < "fig4")
     assert "3 seeds" in ax.get_xlabel()
     assert EXPERIMENTS[name].axis in ax.get_xlabel()
     assert "per slot" in ax.get_ylabel()
@@ -57,7 +58,7 @@ def test_a_panel_says_what_it_shows_and_over_how_many_seeds(name):
 
 
 def test_fig6_draws_the_mean_of_each_algorithm_in_its_colour():
-    ax = draw_panel("fig6b", made_up("fig6b"), plt.figure().subplots())
+    ax = draw_panel("fig6b", made_up("fig6b"), plt.figure().subplots(), "calibrated")
     lines = {line.get_label(): line for line in ax.lines}
     assert list(lines) == list(AGENT_COLOURS)
     for agent, line in lines.items():
@@ -72,7 +73,7 @@ def test_figs_4_and_5_draw_into_as_lines_and_the_control_as_dots():
     for name, shown in (("fig4a", ["BS-1", "BS-2", "BS-3"]), ("fig5a", ["BS-1", "BS-2", "BS-3", "all"])):
         table = made_up(name)
         table.loc[table["agent"] == "all-on", "value"] += 0.5
-        ax = draw_panel(name, table, plt.figure().subplots())
+        ax = draw_panel(name, table, plt.figure().subplots(), "calibrated")
         assert [line.get_label() for line in ax.lines] == shown
         assert [line.get_color() for line in ax.lines[:3]] == list(BS_COLOURS)
         assert ax.lines[1].get_ydata()[0] == pytest.approx(21.0)

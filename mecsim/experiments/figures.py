@@ -63,14 +63,21 @@ DRAW: dict[str, Callable[[str, pd.DataFrame, Axes], Axes]] = {
 }
 
 
-def draw_panel(name: str, table: pd.DataFrame, ax: Axes, preset: str = "") -> Axes:
+def draw_panel(name: str, table: pd.DataFrame, ax: Axes, preset: str) -> Axes:
     """One panel from its results; its x axis says over how many seeds."""
     DRAW[name[:4]](name, table, ax)
     panel, seeds = EXPERIMENTS[name], table["seed"].nunique()
     if panel.axis:
         ax.set(xlabel=f"{panel.axis} ({seeds} seeds, 95% interval)")
-    ax.set(title=f"Fig. {name[3]}({name[4]}), {preset}" if preset else f"Fig. {name[3]}({name[4]})")
+    ax.set(title=panel_title(name, preset))
     return ax
+
+
+def panel_title(name: str, preset: str) -> str:
+    """What a panel is called, such as "Fig. 3(a), printed: learning rate"; the others have it on their axis."""
+    panel = EXPERIMENTS[name]
+    varied = "" if panel.axis else f": {panel.title.lower()}"
+    return f"Fig. {name[3]}({name[4]}), {preset}{varied}"
 
 
 def draw_tables(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
