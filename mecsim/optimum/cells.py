@@ -1,0 +1,115 @@
+"""One cell under prices: the most that its tasks can be worth in each interval of the power S that its BS receives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from mecsim.optimum.demands import Demands
+from mecsim.physics import Array, Bools
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The tasks of a cell in intervals (buckets) of S; leading axes, such as one of slots, stay.
+
+    Attributes:
+        low_w, high_w: the ends of each interval of S, (..., buckets), in W.
+        received_w: p h of each task, (..., tasks), in W.
+        value: what a task pays if it is computed at a BS, (..., buckets, tasks, n_bs); -inf where it cannot be.
+        needs_hz: the CPU that it takes there, (..., buckets, tasks, n_bs); 0 where it cannot be computed.
+    """
+
+    low_w: Array
+    high_w: Array
+    received_w: Array
+    value: Array
+    needs_hz: Array
+
+    @classmethod
+    def of(cls, demands: Demands, bs: int, low_w: float, high_w: float, count: int) -> Self:
+        """A cell with S between two ends, in at most `count` buckets; none are left where no S there can be reached.
+
+        A bucket cannot be reached if all tasks that are possible at its lower end send less than that end.
+        """
+        edges = bucket_edges(demands, bs, low_w, high_w, count)
+        low, high = edges[:-1], edges[1:]
+        received = demands.received_w[demands.members[bs]]
+        needs, _ = demands.of_cell(bs, low)
+        needs[received > high[:, None]] = np.inf
+        possible = np.isfinite(needs)
+        most = np.where(possible.any(axis=-1), received, 0.0).sum(axis=-1)
+        reached = most * (1.0 + 1e-12) >= low
+        value = np.where(possible, demands.award[demands.members[bs], None], -np.inf)
+        return cls(
+            low[reached], high[reached], received, value[reached], np.where(possible, needs, 0.0)[reached]
+        )
+
+    def bound(self, price: Array) -> Array:
+        """What the cell is worth at most in each bucket, less what its CPU costs, (..., buckets).
+
+        Args:
+            price: of the CPU at each BS, (..., n_bs), in income per Hz.
+        """
+        worth, _ = self._best(price)
+        return _fractional(worth, self.received_w[..., None, :], self.high_w)[0]
+
+    def choice(self, price: Array, bucket: int) -> tuple[float, Array]:
+        """The tasks behind `bound` in one bucket: the award they pay, and the CPU they take at each BS, (n_bs,)."""
+        worth, best = self._best(price)
+        share = _fractional(worth[bucket], self.received_w, self.high_w[bucket])[1]
+        at = best[bucket, :, None] == np.arange(self.needs_hz.shape[-1])
+        pays = np.where(at, self.value[bucket], 0.0).max(axis=-1)
+        used = np.where(at, self.needs_hz[bucket], 0.0) * share[:, None]
+        return float((share * np.where(share > 0, pays, 0.0)).sum()), used.sum(axis=0)
+
+    def _best(self, price: Array) -> tuple[Array, Array]:
+        """What each task is worth at its best BS, (..., buckets, tasks), and that BS."""
+        worth = self.value - price[..., None, None, :] * self.needs_hz
+        best = worth.argmax(axis=-1)
+        return np.take_along_axis(worth, best[..., None], axis=-1)[..., 0], best
+
+
+def bucket_edges(demands: Demands, bs: int, low_w: float, high_w: float, count: int) -> Array:
+    """Ends of buckets between two powers, (buckets + 1,): noise and interference grow by the same factor in each."""
+    if not demands.alpha:
+        return np.array([low_w, high_w])
+    noise = demands.noise_w[bs] / demands.alpha
+    edges = (noise + low_w) * ((noise + high_w) / (noise + low_w)) ** np.linspace(0.0, 1.0, count + 1) - noise
+    edges[0], edges[-1] = low_w, high_w
+    return np.unique(np.clip(edges, low_w, high_w)) if high_w > low_w else np.array([low_w, high_w])
+
+
+def _fractional(worth: Array, received_w: Array, limit_w: Array) -> tuple[Array, Array]:
+    """The best shares x in [0, 1] of tasks whose received powers add up to at most a limit.
+
+    The bound is that of weak duality, limit nu + sum max(worth - nu p h, 0), at the best price nu of power: it holds
+    whatever nu is, and so does not depend on how well the shares were found.
+
+    Args:
+        worth: (..., tasks); negative where a task had better stay silent.
+        received_w: p h, (..., tasks).
+        limit_w: (...).
+
+    Returns:
+        The bound, (...), and the shares, (..., tasks).
+    """
+    worth = np.maximum(worth, 0.0)
+    received_w = np.broadcast_to(received_w, worth.shape)
+    ratio = np.divide(worth, received_w, out=np.zeros_like(worth), where=worth > 0)
+    order = np.argsort(-ratio, axis=-1)
+    sent = np.take_along_axis(received_w, order, axis=-1)
+    room = limit_w[..., None] - (sent.cumsum(axis=-1) - sent)
+    full: Bools = room < sent
+    last = full.argmax(axis=-1)[..., None]
+    price = np.where(
+        full.any(axis=-1), np.take_along_axis(np.take_along_axis(ratio, order, -1), last, -1)[..., 0], 0
+    )
+    cost = np.multiply(price, limit_w, out=np.zeros_like(price), where=price > 0)
+    bound = cost + np.maximum(worth - price[..., None] * received_w, 0.0).sum(axis=-1)
+    taken = np.clip(np.divide(room, sent, out=np.ones_like(sent), where=full), 0.0, 1.0)
+    share = np.empty_like(worth)
+    np.put_along_axis(share, order, taken, axis=-1)
+    return bound, np.where(worth > 0, share, 0.0)

@@ -1,0 +1,206 @@
+"""The bracket around a slot's optimum: against trying every placement, and above every agent at real size."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from worlds import assert_guarantees, random_placement, random_state, scenarios, seeds
+
+from mecsim.agents import make_agent
+from mecsim.lookup import every_placement, feasible, least_cpu_hz
+from mecsim.optimum.cells import Cell
+from mecsim.optimum.choosing import choose_placed, choose_pooled
+from mecsim.optimum.demands import Demands
+from mecsim.optimum.packing import pack
+from mecsim.optimum.slot import per_slot_bounds
+from mecsim.outcome import outcome
+from mecsim.scenario import Scenario
+from mecsim.settings import SettingError
+from mecsim.state import SystemState
+from mecsim.system import PhysicalSystem
+
+EXACT = 1e-5
+tiny = scenarios(most_bs=3, most_devices=2).filter(lambda one: (one.n_bs + 1) ** one.n_devices <= 4096)
+
+
+def best_by_trying(scenario: Scenario, state: SystemState) -> float:
+    """The income of the best of all placements."""
+    return max(
+        float((np.where(tried >= 0, state.award, 0.0).sum(axis=1) * feasible(scenario, state, tried)).max())
+        for tried in every_placement(scenario)
+    )
+
+
+def small_world(alpha: float, seed: int) -> tuple[Scenario, SystemState]:
+    """One to three cells with up to six devices, in turn rich, poor in energy, pressed for time and short of CPU."""
+    rng = np.random.default_rng(seed)
+    devices = ((5,), (3, 3), (2, 2, 1), (1, 2, 2))[seed % 4]
+    scenario = Scenario(
+        devices=devices,
+        interference=alpha,
+        mean_gain=float(rng.choice([0.1, 0.5])),
+        cpu_hz=tuple(rng.uniform(2e8, (6e8, 3e9)[seed % 3 > 0], len(devices))),
+        links=("all", "line", "star")[seed % 5 % 3],
+        deadline_s=(0.2, 0.8) if seed % 7 == 0 else (0.2, 2.0),
+    )
+    stored = rng.exponential(0.02 if seed % 6 == 0 else 1.0, scenario.n_devices)
+    return scenario, replace(PhysicalSystem(scenario, seed).state, energy_j=stored)
+
+
+def real_states(preset: str, slots: int, every: int) -> list[tuple[Scenario, SystemState]]:
+    """States of the preset at the paper's size, those that all-on meets."""
+    scenario = Scenario.preset(preset)
+    system, agent = PhysicalSystem(scenario, 7), make_agent("all-on", scenario)
+    found = []
+    for slot in range(slots):
+        if slot % every == every - 1:
+            found.append((scenario, system.state))
+        system.step(agent.act(system.state))
+    return found
+
+
+def assert_earned(scenario: Scenario, state: SystemState, bracket) -> None:
+    """The action keeps every constraint and is paid `lower`."""
+    assert_guarantees(scenario, state, bracket.action)
+    assert float(outcome(scenario, state, bracket.action).income) == bracket.lower
+    assert bracket.lower <= bracket.upper
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.03, 1.0])
+def test_is_what_trying_every_placement_finds(alpha: float) -> None:
+    found, split = [], 0
+    for seed in range(70):
+        scenario, state = small_world(alpha, seed)
+        best, bracket = best_by_trying(scenario, state), per_slot_bounds(scenario, state, gap=0.0)
+        assert_earned(scenario, state, bracket)
+        assert bracket.lower == pytest.approx(best, rel=1e-9), seed
+        assert best <= bracket.upper <= best * (1.0 + EXACT), seed
+        found.append(best)
+        split += bracket.boxes > 1
+    assert np.count_nonzero(found) > 55
+    assert (split > 0) == (alpha > 0)
+
+
+@hypothesis_settings(max_examples=40)
+@given(tiny, seeds)
+def test_is_exact_for_any_links_bandwidths_and_capacities(scenario, seed) -> None:
+    state = random_state(scenario, seed)
+    bracket = per_slot_bounds(scenario, state, gap=0.0)
+    assert bracket.lower == pytest.approx(best_by_trying(scenario, state), rel=1e-9)
+    assert bracket.upper <= bracket.lower * (1.0 + EXACT)
+
+
+@pytest.mark.parametrize("alpha", [0.03, 1.0])
+@pytest.mark.parametrize(("gap", "time_limit_s"), [(0.2, 60.0), (0.03, 60.0), (0.0, 0.0)])
+def test_a_bracket_that_is_left_open_holds_the_optimum(alpha, gap, time_limit_s) -> None:
+    for seed in range(12):
+        scenario, state = small_world(alpha, seed)
+        best = best_by_trying(scenario, state)
+        bracket = per_slot_bounds(scenario, state, gap, time_limit_s)
+        assert_earned(scenario, state, bracket)
+        assert bracket.lower <= best * (1.0 + 1e-12)
+        assert bracket.upper >= best * (1.0 - 1e-12)
+        assert time_limit_s == 0 or bracket.upper <= bracket.lower * (1.0 + gap + EXACT)
+
+
+@pytest.mark.parametrize(("preset", "gap"), [("calibrated", 0.03), ("printed", 0.03), ("physical", 0.1)])
+def test_agents_stay_below_the_bound_at_real_size(preset, gap) -> None:
+    for scenario, state in real_states(preset, 20, 10):
+        bracket = per_slot_bounds(scenario, state, gap, time_limit_s=300.0)
+        assert_earned(scenario, state, bracket)
+        assert bracket.gap <= gap
+        for name in ("all-on", "OLNPO", "LPWPO"):
+            action = make_agent(name, scenario).act(state)
+            assert float(outcome(scenario, state, action).income) <= bracket.upper
+
+
+def test_without_interference_a_middling_size_is_solved_exactly() -> None:
+    scenario = Scenario(devices=(10, 15, 20), interference=0.0, cpu_hz=1e9)
+    state = replace(PhysicalSystem(scenario, 3).state, energy_j=np.full(45, 1.0))
+    bracket = per_slot_bounds(scenario, state, gap=1e-4, time_limit_s=300.0)
+    assert_earned(scenario, state, bracket)
+    assert 0 < bracket.gap <= 1e-4
+    needs, low, high = Demands(scenario, state).at(np.zeros(3)), np.zeros(3), np.full(3, np.inf)
+    plain = choose_placed(Demands(scenario, state), needs, low, high, 1e-3, 300.0)
+    assert plain.upper >= bracket.lower
+    assert state.award[plain.chosen].sum() <= bracket.upper
+
+
+def test_where_nothing_can_be_sent_the_bracket_is_zero() -> None:
+    scenario = Scenario(devices=(2, 3))
+    bracket = per_slot_bounds(scenario, PhysicalSystem(scenario).state)  # the queues begin empty
+    assert (bracket.lower, bracket.upper, bracket.gap) == (0.0, 0.0, 0.0)
+    assert not bracket.action.offload.any()
+
+
+@pytest.mark.parametrize("name", ["gap", "time_limit_s"])
+def test_refuses_what_is_negative(name) -> None:
+    scenario = Scenario(devices=(1,))
+    with pytest.raises(SettingError, match=rf"{name} = -1 is not allowed: it should be 0 or more"):
+        per_slot_bounds(scenario, PhysicalSystem(scenario).state, **{name: -1})
+
+
+@given(scenarios(most_bs=3), seeds)
+def test_demands_at_a_lower_power_are_lower_and_at_a_higher_higher(scenario, seed) -> None:
+    state = random_state(scenario, seed)
+    demands, placement = Demands(scenario, state), random_placement(scenario, seed)
+    sent, taken = demands.sent_w(placement), placement >= 0
+    true = least_cpu_hz(scenario, state, placement)[taken]
+    for share, above in ((0.0, False), (0.7, False), (1.0, False), (1.0, True), (1.3, True)):
+        asked = demands.at(sent * share)[taken, placement[taken]]
+        possible = np.isfinite(asked)
+        if above:
+            assert (asked >= true * (1.0 - 1e-6)).all()
+        else:
+            assert (asked[possible] <= true[possible] * (1.0 + 1e-12)).all()
+            assert not feasible(scenario, state, placement) or possible.all()
+
+
+@given(scenarios(most_bs=3), seeds)
+def test_no_feasible_placement_is_worth_more_than_its_buckets_under_any_prices(scenario, seed) -> None:
+    state = random_state(scenario, seed)
+    demands, placement = Demands(scenario, state), random_placement(scenario, seed)
+    while not feasible(scenario, state, placement):
+        placement[np.flatnonzero(placement >= 0)[0]] = -1
+    price = np.random.default_rng(seed).exponential(2e-9, scenario.n_bs)
+    total = float(price @ demands.cpu_hz)
+    for bs, sent in enumerate(demands.sent_w(placement)):
+        high = demands.received_w[demands.members[bs]].sum() if demands.alpha else np.inf
+        cell = Cell.of(demands, bs, 0.0, high * (1.0 + 1e-9), 5)
+        here = (cell.low_w <= sent) & (sent <= cell.high_w)
+        assert here.any()
+        total += float(cell.bound(price)[here].max())
+    assert float(state.award[placement >= 0].sum()) <= total * (1.0 + 1e-9)
+
+
+def test_the_pooled_choice_bounds_the_placed_one() -> None:
+    for seed in range(10):
+        scenario, state = small_world(1.0, seed)
+        demands = Demands(scenario, state)
+        low, high = np.zeros(scenario.n_bs), demands.sent_w(np.zeros(scenario.n_devices, dtype=int))
+        needs = demands.at(0.3 * high)
+        pooled = choose_pooled(demands, needs, low, high, 0.0, 60.0)
+        placed = choose_placed(demands, needs, low, high, 0.0, 60.0)
+        assert placed.upper <= pooled.upper * (1.0 + 1e-6)
+        taken = placed.placement >= 0
+        load = np.bincount(placed.placement[taken], needs[taken, placed.placement[taken]], scenario.n_bs)
+        assert (load <= demands.cpu_hz * (1.0 + 1e-6)).all()
+        assert state.award[taken].sum() == pytest.approx(placed.upper, rel=1e-5)
+
+
+def test_pack_finds_room_where_there_is_little_to_spare() -> None:
+    rng = np.random.default_rng(0)
+    parts = [np.diff(np.sort(np.append(rng.random(11), (0.0, 1.0)))) for _ in range(3)]
+    needs = np.repeat(np.concatenate(parts)[:, None], 3, axis=1)
+    placement, over = pack(needs, np.full(36, True), np.full(3, 1.0 + 1e-4))
+    assert over == 0
+    assert (np.bincount(placement, needs[:, 0]) <= 1.0 + 1e-4).all()
+
+
+def test_pack_says_how_much_is_too_much() -> None:
+    needs = np.array([[0.6, np.inf], [0.7, 0.6], [0.9, 0.8], [5.0, 5.0]])
+    placement, over = pack(needs, np.array([True, True, True, False]), np.array([1.0, 1.0]))
+    assert placement.tolist() in ([0, 0, 1, -1], [0, 1, 0, -1])
+    assert over == pytest.approx(0.3)
