@@ -23,8 +23,8 @@ class Interval(NamedTuple):
     seeds: int
 
 
-def interval(values: ArrayLike) -> Interval:
-    """Mean and 95 % Student interval of independent values, one a seed.
+def interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+    """Mean and Student interval (95 % by default) of independent values, one a seed.
 
     Raises:
         ValueError: fewer than two values, or one that is not finite.
@@ -35,7 +35,7 @@ def interval(values: ArrayLike) -> Interval:
             f"values = {array.tolist()} are not allowed: an interval needs two or more finite numbers."
         )
     mean = float(array.mean())
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, array.size - 1) * stats.sem(array))
+    reach = float(stats.t.ppf((1 + confidence) / 2, array.size - 1) * stats.sem(array))
     return Interval(mean, mean - reach, mean + reach, array.size)
 
 
@@ -51,6 +51,10 @@ def verdict(margin: Interval) -> Verdict:
 def weakest(parts: ArrayLike) -> Interval:
     """The interval that decides a claim of several parts, all of which must hold.
 
+    That all hold is sure where each surely does, so the lower end is that of the part's own 95 % interval. That one of
+    many fails happens by chance more often than that one does, so the upper end is that of the 95 % interval for all
+    parts at once (Bonferroni).
+
     Args:
         parts: the margin of every part for every seed, (seeds, parts).
 
@@ -58,7 +62,9 @@ def weakest(parts: ArrayLike) -> Interval:
         The interval of the part with the worst verdict, and among those of the smallest mean.
     """
     order: list[Verdict] = ["not reproduced", "inconclusive", "reproduced"]
-    intervals = [interval(part) for part in np.asarray(parts, float).T]
+    columns = np.asarray(parts, float).T
+    at_once = 1.0 - (1.0 - CONFIDENCE) / len(columns)
+    intervals = [interval(part)._replace(high=interval(part, at_once).high) for part in columns]
     return min(intervals, key=lambda part: (order.index(verdict(part)), part.mean))
 
 

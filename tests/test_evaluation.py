@@ -75,17 +75,31 @@ class TestWeakest:
     def decide(self, *parts: list[float]) -> Interval:
         return weakest(np.array(parts).T)
 
+    @staticmethod
+    def one_of(count: int, part: list[float]) -> Interval:
+        """A part's interval: the upper end is that of all `count` parts at once."""
+        return interval(part)._replace(high=interval(part, 1 - 0.05 / count).high)
+
     def test_one_false_part_makes_a_claim_false(self) -> None:
-        assert self.decide(self.SURE, self.OPEN, self.FALSE) == interval(self.FALSE)
+        assert self.decide(self.SURE, self.OPEN, self.FALSE) == self.one_of(3, self.FALSE)
         assert verdict(self.decide(self.FALSE, self.SURE)) == "not reproduced"
 
     def test_one_open_part_leaves_it_open(self) -> None:
-        assert self.decide(self.SURE, self.OPEN) == interval(self.OPEN)
+        assert self.decide(self.SURE, self.OPEN) == self.one_of(2, self.OPEN)
 
     def test_all_parts_sure_make_it_true_by_its_narrowest(self) -> None:
         wider = [2.0, 2.1, 1.9]
-        assert self.decide(wider, self.SURE) == interval(self.SURE)
+        assert self.decide(wider, self.SURE) == self.one_of(2, self.SURE)
         assert verdict(self.decide(wider, self.SURE)) == "reproduced"
+
+    def test_a_claim_of_one_part_has_its_plain_interval(self) -> None:
+        assert self.decide(self.OPEN) == interval(self.OPEN)
+
+    def test_many_parts_that_just_hold_are_seldom_refuted_by_chance(self) -> None:
+        rng = np.random.default_rng(1)
+        refuted = [verdict(weakest(rng.normal(0.0, 1.0, (5, 80)))) == "not reproduced" for _ in range(400)]
+        assert np.mean(refuted) < 0.05
+        assert np.mean([(weakest(rng.normal(-3.0, 1.0, (5, 80))).high <= 0) for _ in range(50)]) > 0.9
 
 
 class TestTrend:
