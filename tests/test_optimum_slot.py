@@ -10,7 +10,7 @@ from worlds import assert_guarantees, random_placement, random_state, scenarios,
 
 from mecsim.agents import make_agent
 from mecsim.lookup import every_placement, feasible, least_cpu_hz
-from mecsim.optimum.cells import Cell
+from mecsim.optimum.cells import Cell, bucket_edges
 from mecsim.optimum.choosing import choose_placed, choose_pooled
 from mecsim.optimum.demands import Demands
 from mecsim.optimum.packing import pack
@@ -168,7 +168,7 @@ def test_no_feasible_placement_is_worth_more_than_its_buckets_under_any_prices(s
     total = float(price @ demands.cpu_hz)
     for bs, sent in enumerate(demands.sent_w(placement)):
         high = demands.received_w[demands.members[bs]].sum() if demands.alpha else np.inf
-        cell = Cell.of(demands, bs, 0.0, high * (1.0 + 1e-9), 5)
+        cell = Cell.of(demands, bs, bucket_edges(demands, bs, 0.0, high * (1.0 + 1e-9), 5))
         here = (cell.low_w <= sent) & (sent <= cell.high_w)
         assert here.any()
         total += float(cell.bound(price)[here].max())

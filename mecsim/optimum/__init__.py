@@ -8,6 +8,7 @@ the interval asks for more than it really does, so that the best choice under th
 given, so that it is feasible (a lower bound).
 """
 
+from mecsim.optimum.long_run import LongRunBound, idle_states, long_run_bound
 from mecsim.optimum.slot import Bracket, per_slot_bounds
 
-__all__ = ["Bracket", "per_slot_bounds"]
+__all__ = ["Bracket", "LongRunBound", "idle_states", "long_run_bound", "per_slot_bounds"]

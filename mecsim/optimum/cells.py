@@ -29,20 +29,27 @@ class Cell:
     needs_hz: Array
 
     @classmethod
-    def of(cls, demands: Demands, bs: int, low_w: float, high_w: float, count: int) -> Self:
-        """A cell with S between two ends, in at most `count` buckets; none are left where no S there can be reached.
+    def of(cls, demands: Demands, bs: int, edges_w: Array, price_per_j: Array | float = 0.0) -> Self:
+        """A cell with S in the buckets between successive edges; those are left out where no such S can be reached.
 
         A bucket cannot be reached if all tasks that are possible at its lower end send less than that end.
+
+        Args:
+            demands: the tasks of the slot.
+            bs: the cell.
+            edges_w: ascending, (buckets + 1,), see `bucket_edges`.
+            price_per_j: what each device's energy costs, in income per J, (members,).
         """
-        edges = bucket_edges(demands, bs, low_w, high_w, count)
-        low, high = edges[:-1], edges[1:]
-        received = demands.received_w[demands.members[bs]]
-        needs, _ = demands.of_cell(bs, low)
+        low, high = edges_w[:-1], edges_w[1:]
+        members = demands.members[bs]
+        received = demands.received_w[members]
+        needs, energy = demands.of_cell(bs, low)
         needs[received > high[:, None]] = np.inf
         possible = np.isfinite(needs)
         most = np.where(possible.any(axis=-1), received, 0.0).sum(axis=-1)
         reached = most * (1.0 + 1e-12) >= low
-        value = np.where(possible, demands.award[demands.members[bs], None], -np.inf)
+        cost = np.multiply(energy, price_per_j, out=np.zeros_like(energy), where=possible.any(axis=-1))
+        value = np.where(possible, (demands.award[members] - cost)[..., None], -np.inf)
         return cls(
             low[reached], high[reached], received, value[reached], np.where(possible, needs, 0.0)[reached]
         )
@@ -54,14 +61,14 @@ class Cell:
             price: of the CPU at each BS, (..., n_bs), in income per Hz.
         """
         worth, _ = self._best(price)
-        return _fractional(worth, self.received_w[..., None, :], self.high_w)[0]
+        return fractional(worth, self.received_w[..., None, :], self.high_w)[0]
 
     def choice(self, price: Array, bucket: int) -> tuple[float, Array]:
-        """The tasks behind `bound` in one bucket: the award they pay, and the CPU they take at each BS, (n_bs,)."""
+        """The tasks behind `bound` in one bucket: what they pay, and the CPU they take at each BS, (n_bs,)."""
         worth, best = self._best(price)
-        share = _fractional(worth[bucket], self.received_w, self.high_w[bucket])[1]
+        share = fractional(worth[bucket], self.received_w, self.high_w[bucket])[1]
         at = best[bucket, :, None] == np.arange(self.needs_hz.shape[-1])
-        pays = np.where(at, self.value[bucket], 0.0).max(axis=-1)
+        pays = np.where(at, self.value[bucket], -np.inf).max(axis=-1)
         used = np.where(at, self.needs_hz[bucket], 0.0) * share[:, None]
         return float((share * np.where(share > 0, pays, 0.0)).sum()), used.sum(axis=0)
 
@@ -82,7 +89,7 @@ def bucket_edges(demands: Demands, bs: int, low_w: float, high_w: float, count: 
     return np.unique(np.clip(edges, low_w, high_w)) if high_w > low_w else np.array([low_w, high_w])
 
 
-def _fractional(worth: Array, received_w: Array, limit_w: Array) -> tuple[Array, Array]:
+def fractional(worth: Array, received_w: Array, limit_w: Array) -> tuple[Array, Array]:
     """The best shares x in [0, 1] of tasks whose received powers add up to at most a limit.
 
     The bound is that of weak duality, limit nu + sum max(worth - nu p h, 0), at the best price nu of power: it holds

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import numpy as np
 
-from mecsim.optimum.cells import Cell
+from mecsim.optimum.cells import Cell, bucket_edges
 from mecsim.optimum.choosing import Choice, choose_placed, choose_pooled
 from mecsim.optimum.demands import TOLERANCE, Demands
 from mecsim.optimum.packing import action_of, pack, repaired
@@ -103,8 +103,7 @@ class Search:
     def _bound(self, low_w: Array, high_w: Array, upper: float, price: Array) -> None:
         """Bounds a box, cuts off what of it cannot be better than the cutoff, and keeps the rest open."""
         while True:
-            ends = zip(range(len(low_w)), low_w, high_w, strict=True)
-            cells = [Cell.of(self._demands, bs, low, high, BUCKETS) for bs, low, high in ends]
+            cells = self._cells(low_w, high_w, BUCKETS)
             if not all(len(cell.low_w) for cell in cells):
                 return
             self.boxes += 1
@@ -119,6 +118,14 @@ class Search:
             if not shrunk.any():
                 break
         heapq.heappush(self._open, _Box((-upper, next(self._number)), low_w, high_w, priced, cells))
+
+    def _cells(self, low_w: Array, high_w: Array, buckets: int) -> list[Cell]:
+        """The cells of a box with S in so many buckets each."""
+        edges = [
+            bucket_edges(self._demands, bs, low, high, buckets)
+            for bs, (low, high) in enumerate(zip(low_w, high_w, strict=True))
+        ]
+        return [Cell.of(self._demands, bs, of_cell) for bs, of_cell in enumerate(edges)]
 
     def _survivors(self, cells: list[Cell], priced: Priced) -> tuple[Array, Array]:
         """The ends of S between the buckets that may hold an action above the cutoff."""
@@ -188,10 +195,7 @@ class Search:
 
     def _thin(self, box: _Box) -> bool:
         """Does the bound of a box hardly depend on S within it?"""
-        cells = [
-            Cell.of(self._demands, bs, low, high, 1)
-            for bs, (low, high) in enumerate(zip(box.low_w, box.high_w, strict=True))
-        ]
+        cells = self._cells(box.low_w, box.high_w, 1)
         whole = best_prices(self._demands.cpu_hz, cells, box.priced.price, self._cutoff).upper
         return whole - self._cutoff <= 2.0 * (box.upper - self._cutoff)
 
