@@ -1,11 +1,13 @@
 """Runs on the workers of a dask scheduler: the same files, no matter which worker is lost on the way."""
 
+import json
 import os
 import signal
 import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import distributed
 import pandas as pd
@@ -59,7 +61,7 @@ def test_the_files_are_those_that_are_computed_here(client, folder, tmp_path, by
     scheduler = client.scheduler.address
     if by_file:
         scheduler = str(tmp_path / "scheduler.json")
-        client.write_scheduler_file(scheduler)
+        Path(scheduler).write_text(json.dumps({"type": "Scheduler", "address": client.scheduler.address}))
     runs = run_experiments(["fig3b"], seeds=1, scheduler=scheduler)
     assert set(read_manifest(folder)) == {f"{run.key}.parquet" for run in runs}
     computing.compute(runs[0], tmp_path / "here")
