@@ -28,7 +28,18 @@ PHYSICS = [
     "fleet",
 ]
 REFINING = ["contest", "removal", "refinement", "fleet_removal", "fleet_refinement"]
-LIGHT = [*PHYSICS, *REFINING, "lookup", "mdp", "deployment", "evaluation", "parameters", "literal", "memory"]
+LIGHT = [
+    *PHYSICS,
+    *REFINING,
+    "lookup",
+    "optimum",
+    "mdp",
+    "deployment",
+    "evaluation",
+    "parameters",
+    "literal",
+    "memory",
+]
 
 
 def imported(path: Path) -> set[str]:
