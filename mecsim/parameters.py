@@ -43,11 +43,10 @@ class WalkParameters(Parameters):
     slots: Whole
 
 
-class TrainingParameters(Parameters):
-    """Parameters of the notebooks that train.
+class OwnTraining(Parameters):
+    """A training of the reader's own.
 
     Attributes:
-        preset: which scenario.
         learning_rate: of actor and critic.
         gamma: discount factor.
         slots: slots trained.
@@ -55,13 +54,18 @@ class TrainingParameters(Parameters):
         actor_hidden, critic_hidden: neurons in each hidden layer.
     """
 
-    preset: PresetName
     learning_rate: Positive
     gamma: Annotated[float, Field(ge=0, lt=1)]
     slots: Whole
     seeds: Whole
     actor_hidden: Hidden
     critic_hidden: Hidden
+
+
+class TrainingParameters(OwnTraining):
+    """Parameters of the notebook on training: also which scenario."""
+
+    preset: PresetName
 
 
 class FigureParameters(Parameters):
@@ -96,23 +100,8 @@ class FigureParameters(Parameters):
         return ["calibrated", "printed"] if self.preset == "both" else [self.preset]
 
 
-class LearningParameters(FigureParameters):
-    """Parameters of the notebook on Fig. 3: what to draw, and a training of the reader's own.
-
-    Attributes:
-        learning_rate: of actor and critic.
-        gamma: discount factor.
-        slots: slots trained.
-        seeds: how many seeds, counted from 0.
-        actor_hidden, critic_hidden: neurons in each hidden layer.
-    """
-
-    learning_rate: Positive
-    gamma: Annotated[float, Field(ge=0, lt=1)]
-    slots: Whole
-    seeds: Whole
-    actor_hidden: Hidden
-    critic_hidden: Hidden
+class LearningParameters(FigureParameters, OwnTraining):
+    """Parameters of the notebook on Fig. 3: what to draw, and a training of the reader's own."""
 
 
 def _injected(cells: list[str]) -> list[str]:
