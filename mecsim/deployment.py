@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from mecsim.fleet import Fleet
 from mecsim.memory import keep_freed_memory
 from mecsim.physics import Array
 from mecsim.scenario import Scenario
-from mecsim.state import Action, Outcome
+from mecsim.state import Action, Outcome, SystemState
 from mecsim.system import PhysicalSystem
 from mecsim.twin import DigitalTwin
 
@@ -57,6 +58,13 @@ def rollout(
             twin.step(action)
         _note(record, t, system.scenario, cpu, action, result)
     return record
+
+
+def states_met(agent: Agent, system: PhysicalSystem) -> Iterator[SystemState]:
+    """The states of successive slots of a system under an agent, without end."""
+    while True:
+        yield system.state
+        system.step(agent.act(system.state))
 
 
 def rollout_fleet(agent: Agent, fleet: Fleet, slots: int) -> Rollout:

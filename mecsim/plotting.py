@@ -62,13 +62,8 @@ def plot_curves(
     for label, runs in curves.items():
         colour = colours[label]
         slots = np.arange(runs.shape[1] - 1, -1, -every)[::-1]
-        if len(runs) > 1:
-            band = [interval(runs[:, slot]) for slot in slots]
-            ax.fill_between(
-                slots, [b.low for b in band], [b.high for b in band], color=colour, alpha=0.2, lw=0
-            )
-        mean = runs[:, slots].mean(axis=0)
-        ax.plot(slots, mean, color=colour, label=label)
+        _band(ax, slots, runs[:, slots], colour, alpha=0.2)
+        ax.plot(slots, runs[:, slots].mean(axis=0), color=colour, label=label)
     _label_ends(ax)
     seeds = {len(runs) for runs in curves.values()}
     shown = f"{min(seeds)} seeds, {CONFIDENCE:.0%} interval" if min(seeds) > 1 else "1 seed"
@@ -98,14 +93,19 @@ def plot_sweep(
         if dotted:
             ax.scatter(x, mean, s=14, color=colour, alpha=0.6)
             continue
-        if len(runs) > 1:
-            band = [interval(values) for values in runs.T]
-            ax.fill_between(x, [b.low for b in band], [b.high for b in band], color=colour, alpha=0.15, lw=0)
+        _band(ax, x, runs, colour, alpha=0.15)
         ax.plot(x, mean, "o-", ms=3.5, lw=1.6, color=colour, label=label)
     if not dotted:
         _label_ends(ax)
         ax.set_xticks(x, [f"{place:g}" for place in x])
     return ax
+
+
+def _band(ax: Axes, x: Sequence[float] | Array, runs: Array, colour: str, alpha: float) -> None:
+    """The 95 % interval over seeds at each place, where there are seeds enough; `runs` is (seeds, places)."""
+    if len(runs) > 1:
+        bounds = [interval(values) for values in runs.T]
+        ax.fill_between(x, [b.low for b in bounds], [b.high for b in bounds], color=colour, alpha=alpha, lw=0)
 
 
 def _label_ends(ax: Axes, gap: float = 13.0) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from peers import Chat, Counter, Diary, Hoard, Meeting, Trouble, sleeper, threads_allowed
+from processes import is_alive
 from torch import nn
 from torch.nn.functional import linear
 from torch.utils.flop_counter import FlopCounterMode
@@ -38,20 +39,12 @@ TINY = Load(Run(agent="INTO", changes={"devices": (3, 4, 5)}, settings=SMALL), w
 # Turns. -----------------------------------------------------------------------------------------------------------
 
 
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
 def test_a_peer_is_set_up_once_in_a_process_of_its_own_that_ends_with_it() -> None:
     with Peer("counter", Counter, 10, threads=1) as peer:
         (first, pid), (second, same) = peer.ask(1), peer.ask(2)
     assert (first, second) == (11, 13)
     assert pid == same != os.getpid()
-    assert gone(pid)
+    assert not is_alive(pid)
 
 
 def test_a_peer_has_the_threads_it_is_given(monkeypatch) -> None:
@@ -105,7 +98,7 @@ def test_a_peer_at_work_is_ended_too(monkeypatch) -> None:
     with Peer("sleeper", sleeper, threads=1) as peer:
         peer.begin()
         pid = peer._process.pid
-    assert gone(pid)
+    assert not is_alive(pid)
 
 
 def test_peers_take_turns_once_all_are_set_up(tmp_path) -> None:

@@ -5,11 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mecsim.experiments import figures, on_demand
-from mecsim.experiments.figures import FIGURES, draw_panel, draw_tables, save_figures, stored_tables
+from mecsim.experiments import on_demand
+from mecsim.experiments import results as stored
+from mecsim.experiments.figures import FIGURES, draw_panel, draw_tables, save_figures
 from mecsim.experiments.on_demand import results_for
 from mecsim.experiments.registry import EXPERIMENTS, PROFILES
-from mecsim.experiments.results import MissingRuns
+from mecsim.experiments.results import MissingRuns, stored_tables
 from mecsim.parameters import FigureParameters
 from mecsim.plotting import AGENT_COLOURS, BS_COLOURS
 from mecsim.settings import SettingError
@@ -91,7 +92,7 @@ def test_one_row_a_preset():
 
 
 def test_every_figure_is_written_as_svg_and_png_with_the_same_bytes_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "results", lambda name, preset: made_up(name))
+    monkeypatch.setattr(stored, "results", lambda name, preset: made_up(name))
     files = save_figures(tmp_path / "one")
     assert [file.name for file in files] == [f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png")]
     for file, again in zip(files, save_figures(tmp_path / "two"), strict=True):
@@ -105,7 +106,7 @@ def test_a_preset_without_runs_is_left_out_and_none_at_all_is_an_error(monkeypat
             raise MissingRuns(f"{name} is missing")
         return made_up(name)
 
-    monkeypatch.setattr(figures, "results", only_calibrated)
+    monkeypatch.setattr(stored, "results", only_calibrated)
     assert list(stored_tables(["fig4a"])) == ["calibrated"]
     with pytest.raises(MissingRuns, match="fig4a is missing"):
         stored_tables(["fig4a"], ["printed"])

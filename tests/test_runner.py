@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from processes import is_alive, wait_until
 
 from mecsim.experiments import computing, runner, store
 from mecsim.experiments.computing import compute, path_of, reference_states
@@ -251,22 +252,7 @@ def test_workers_end_with_a_killed_runner(tmp_path):
     script.write_text(SLOW)
     marks.mkdir()
     started = subprocess.Popen([sys.executable, script, marks], stderr=subprocess.DEVNULL)
-    wait_until(lambda: len(list(marks.iterdir())) == 2)
+    wait_until(lambda: len(list(marks.iterdir())) == 2, seconds=60)
     started.kill()
     started.wait()
-    wait_until(lambda: not any(alive(int(mark.name)) for mark in marks.iterdir()))
-
-
-def wait_until(condition, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    wait_until(lambda: not any(is_alive(int(mark.name)) for mark in marks.iterdir()), seconds=60)

@@ -4,11 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from processes import is_alive, wait_until
 
 from mecsim.experiments.checks import damaged
 from mecsim.experiments.provenance import read_manifest
@@ -50,13 +49,13 @@ class Command:
 
     def until_stored(self, count: int) -> None:
         """Waits for so many results."""
-        wait_until(lambda: len(results(self.folder)) >= count or self.process.poll() is not None)
+        wait_until(lambda: len(results(self.folder)) >= count or self.process.poll() is not None, seconds=120)
         assert self.process.poll() is None, self.log.read_text()
 
     def end(self) -> str:
         """Waits until no process of the group is left, and returns what the command wrote."""
         self.process.wait(timeout=120)
-        wait_until(lambda: not self._alive())
+        wait_until(lambda: not self._alive(), seconds=120)
         return self.log.read_text()
 
     def worker(self) -> int:
@@ -86,21 +85,6 @@ def start(tmp_path):
         if command.process.poll() is None:
             os.killpg(command.process.pid, signal.SIGKILL)
             command.process.wait()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def results(folder: Path) -> dict[str, int]:

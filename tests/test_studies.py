@@ -29,7 +29,7 @@ from mecsim.experiments.studies import (
 from mecsim.experiments.study_guarantees import CONSTRAINTS, measure_guarantees
 from mecsim.experiments.study_lookup import measure_lookup, small_scenario
 from mecsim.experiments.study_margins import PAPER_DEVICES, RARE, guarantees_margin, lookup_margin
-from mecsim.experiments.study_worlds import KINDS, proto_action, proto_actions, states_met
+from mecsim.experiments.study_worlds import KINDS, proto_action, proto_actions, warm_states
 from mecsim.lookup import lookup, nearer
 from mecsim.outcome import outcome
 from mecsim.refinement import refine
@@ -156,7 +156,7 @@ class TestWorlds:
         assert len(KINDS) == 3
 
     def test_states_are_met_with_energy_in_the_queue(self) -> None:
-        states = list(states_met(Scenario(), 0, 2))
+        states = list(warm_states(Scenario(), 0, 2))
         assert states[1].slot == states[0].slot + 1
         assert (states[0].energy_j > 0).sum() > 100
         assert not np.array_equal(states[0].size_bits, states[1].size_bits)
@@ -189,7 +189,7 @@ class TestLookupStudy:
     def test_incomes_and_counts_are_those_of_the_actions(self, small_lookup) -> None:
         scenario = small_scenario("printed", 6)
         earned, passed = [], []
-        for state, proto in zip(states_met(scenario, 1, 6), proto_actions(scenario, 1), strict=False):
+        for state, proto in zip(warm_states(scenario, 1, 6), proto_actions(scenario, 1), strict=False):
             ways = (
                 refine(scenario, state, proto),
                 *(lookup(scenario, state, proto, kappa) for kappa in (1, 10)),
@@ -224,7 +224,7 @@ class TestGuaranteesStudy:
 
     def test_sees_more_cpu_than_a_bs_has(self) -> None:
         scenario = Scenario()
-        state = next(states_met(scenario, 0, 1))
+        state = next(warm_states(scenario, 0, 1))
         action = refine(scenario, state, proto_action("uniform", scenario, np.random.default_rng(0)))
         assert study_guarantees.broken(scenario, state, action) == set()
         much = replace(action, cpu_hz=np.where(action.offload, 6e9, 0.0))

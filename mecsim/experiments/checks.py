@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mecsim.experiments import calibration, store, studies
-from mecsim.experiments.computing import path_of
+from mecsim.experiments.computing import not_stored
 from mecsim.experiments.defaults import changed_defaults
 from mecsim.experiments.provenance import NUMERICS, read_manifest
 from mecsim.experiments.registry import EXPERIMENTS, PROFILES, runs_of
@@ -72,7 +72,7 @@ def missing(experiments: Iterable[str]) -> list[str]:
     for name in experiments:
         for preset in EXPERIMENTS[name].presets:
             wanted = runs_of([name], "paper", preset)
-            lacking = sum(not path_of(run, PROFILES["paper"].folder).exists() for run in wanted)
+            lacking = len(not_stored(wanted, PROFILES["paper"].folder))
             if lacking:
                 found.append(
                     f"{name}: {lacking} of {len(wanted)} runs are missing under {preset}; "

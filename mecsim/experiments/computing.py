@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mecsim.agents import Agent, make_agent
-from mecsim.deployment import Rollout, rollout
+from mecsim.deployment import Rollout, rollout, states_met
 from mecsim.experiments import store
 from mecsim.experiments.provenance import provenance
 from mecsim.experiments.runs import EVALUATION_WORLDS, LEARNERS, Run
@@ -30,6 +31,11 @@ REFERENCE_EVERY = 50
 def path_of(run: Run, folder: Path) -> Path:
     """Where a run's result is stored."""
     return folder / f"{run.key}.parquet"
+
+
+def not_stored(runs: Iterable[Run], folder: Path) -> list[Run]:
+    """The runs whose results are missing in a folder."""
+    return [run for run in runs if not path_of(run, folder).exists()]
 
 
 def compute(run: Run, folder: Path) -> None:
@@ -60,11 +66,8 @@ def measure(run: Run, checkpoint: Path | None = None) -> bytes:
 def reference_states(run: Run) -> Iterator[SystemState]:
     """States of the evaluation world that do not depend on the run's agent: those that all-on meets."""
     plant = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed)
-    control = make_agent("all-on", run.shifted())
-    for slot in range(run.evaluation_slots):
-        if slot % REFERENCE_EVERY == REFERENCE_EVERY - 1:
-            yield plant.state
-        plant.step(control.act(plant.state))
+    states = states_met(make_agent("all-on", run.shifted()), plant)
+    return islice(states, REFERENCE_EVERY - 1, run.evaluation_slots, REFERENCE_EVERY)
 
 
 def _in_reference(run: Run, agent: Agent) -> dict[int, float]:

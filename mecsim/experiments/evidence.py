@@ -9,7 +9,7 @@ import pandas as pd
 
 from mecsim.evaluation import Interval, weakest
 from mecsim.experiments import margins
-from mecsim.experiments.registry import COMPARED
+from mecsim.experiments.registry import COMPARED, FIGURES
 from mecsim.experiments.results import by_bs, curves, means, results, series, together
 from mecsim.experiments.studies import studied
 from mecsim.experiments.study_margins import guarantees_margin, lookup_margin
@@ -22,8 +22,6 @@ READINGS: tuple[Reading, ...] = get_args(Reading)
 """A18: "average income" is that of the frozen policy on fresh slots (the default), or that of the training slots.
 
 Only C1 and C3 compare learners alone, and so only they can be read both ways."""
-
-FIG6 = ("fig6a", "fig6b", "fig6c", "fig6d")
 
 
 def converged_income(table: pd.DataFrame, reading: Reading) -> dict[str, Array]:
@@ -61,18 +59,18 @@ def incomes_move(experiment: str, sign: int, preset: str, _reading: Reading) -> 
 
 def into_earns_most(preset: str, _reading: Reading) -> Interval:
     """C15: INTO earns more than each other algorithm at every point of Fig. 6."""
-    panels = together(FIG6, preset).values()
+    panels = together(FIGURES["fig6"], preset).values()
     return weakest(np.concatenate([margins.excess(_incomes(table)) for table in panels], axis=1))
-
-
-def _idle(preset: str, agent: str) -> Array:
-    panels = together(FIG6, preset).values()
-    return np.concatenate([by_bs(table, "idle CPU", agent) for table in panels], axis=1)
 
 
 def olnpo_wastes_cpu(preset: str, _reading: Reading) -> Interval:
     """C16: OLNPO leaves more CPU idle than INTO."""
-    return weakest(margins.wasted(_idle(preset, "OLNPO"), _idle(preset, "INTO")))
+    panels = together(FIGURES["fig6"], preset).values()
+    alone, pooled = (
+        np.concatenate([by_bs(table, "idle CPU", agent) for table in panels], axis=1)
+        for agent in ("OLNPO", "INTO")
+    )
+    return weakest(margins.wasted(alone, pooled))
 
 
 def ddqn_falls_behind(preset: str, _reading: Reading) -> Interval:

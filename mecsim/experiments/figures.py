@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -12,18 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mecsim.evaluation import trailing_mean
-from mecsim.experiments.registry import EXPERIMENTS, PRESETS
-from mecsim.experiments.results import MissingRuns, by_bs, curves, results, series
+from mecsim.experiments.registry import EXPERIMENTS, FIGURES
+from mecsim.experiments.results import by_bs, curves, series, stored_tables
 from mecsim.experiments.store import write_atomically
 from mecsim.plotting import AGENT_COLOURS, BS_COLOURS, TOTAL_COLOUR, plot_curves, plot_sweep, use_style
-
-FIGURES = {
-    "fig3": ("fig3a", "fig3b"),
-    "fig4": ("fig4a", "fig4b"),
-    "fig5": ("fig5a", "fig5b"),
-    "fig6": ("fig6a", "fig6b", "fig6c", "fig6d"),
-}
-"""The panels of each figure."""
 
 WIDTH_INCHES, HEIGHT_INCHES = 5.2, 3.6
 
@@ -89,25 +81,6 @@ def draw_tables(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     for ax, (preset, name, table) in zip(axes.flat, panels, strict=True):
         draw_panel(name, table, ax, preset)
     return figure
-
-
-def stored_tables(
-    panels: Collection[str], presets: Collection[str] = PRESETS
-) -> dict[str, dict[str, pd.DataFrame]]:
-    """The results of some panels by preset and panel, for the presets under which all of them are stored.
-
-    Raises:
-        MissingRuns: there is no such preset.
-    """
-    tables = {}
-    for preset in presets:
-        try:
-            tables[preset] = {name: results(name, preset=preset) for name in panels}
-        except MissingRuns as error:
-            lacking = error
-    if not tables:
-        raise lacking
-    return tables
 
 
 def save_figures(out: Path) -> list[Path]:

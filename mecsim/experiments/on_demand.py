@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from mecsim.experiments.registry import PROFILES
-from mecsim.experiments.results import LEAST_SEEDS, results, stored_seeds
+from mecsim.experiments.results import MissingRuns, results, stored_tables
 from mecsim.experiments.runner import run_experiments
 from mecsim.scenario import Scenario
 
@@ -39,16 +40,12 @@ def results_for(
     """
     for preset in presets:
         Scenario.preset(preset, **(changes or {}))
-    stored = [] if changes else [preset for preset in presets if _is_stored(panels, preset)]
-    profile = "paper" if stored else "quick"
-    for preset in () if stored else presets:
-        run_experiments(panels, profile, preset, changes=changes)
+    if not changes:
+        with suppress(MissingRuns):
+            return Results(stored_tables(panels, presets), "paper")
+    for preset in presets:
+        run_experiments(panels, "quick", preset, changes=changes)
     tables = {
-        preset: {name: results(name, profile, preset, changes) for name in panels}
-        for preset in stored or presets
+        preset: {name: results(name, "quick", preset, changes) for name in panels} for preset in presets
     }
-    return Results(tables, profile)
-
-
-def _is_stored(panels: Collection[str], preset: str) -> bool:
-    return all(len(stored_seeds(name, preset=preset)) >= LEAST_SEEDS for name in panels)
+    return Results(tables, "quick")

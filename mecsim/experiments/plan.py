@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mecsim.experiments.computing import path_of
+from mecsim.experiments.computing import not_stored
 from mecsim.experiments.cost import Machine, cost_s
 from mecsim.experiments.progress import clock_time, duration_s
 from mecsim.experiments.registry import PROFILES, Profile, runs_of
@@ -39,12 +39,12 @@ class Plan:
     @cached_property
     def missing(self) -> list[Run]:
         """The runs that were not stored when this was first asked."""
-        return [run for run in self.runs if not path_of(run, self.folder).exists()]
+        return not_stored(self.runs, self.folder)
 
     @property
     def stored(self) -> int:
         """How many runs are stored now."""
-        return sum(path_of(run, self.folder).exists() for run in self.runs)
+        return len(self.runs) - len(not_stored(self.runs, self.folder))
 
     def costs_s(self, machine: Machine) -> list[float]:
         """Seconds that each missing run takes on one thread of a machine."""

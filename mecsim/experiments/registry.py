@@ -138,6 +138,12 @@ EXPERIMENTS = {
     ),
 }
 
+FIGURES = {
+    figure: tuple(name for name in EXPERIMENTS if name.startswith(figure))
+    for figure in ("fig3", "fig4", "fig5", "fig6")
+}
+"""The panels of each figure."""
+
 _QUICK_INTO = {"actor_hidden": (300, 100), "critic_hidden": (150, 60)}
 
 PROFILES = {

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mecsim.experiments.computing import path_of
-from mecsim.experiments.registry import EXPERIMENTS, PROFILES, point_runs, runs_of
+from mecsim.experiments.computing import not_stored, path_of
+from mecsim.experiments.registry import EXPERIMENTS, PRESETS, PROFILES, point_runs, runs_of
 from mecsim.physics import Array
 
 LEAST_SEEDS = 2
@@ -29,8 +29,7 @@ def stored_seeds(
 ) -> list[int]:
     """The seeds of an experiment for which every run is stored, of those that the profile asks for."""
     folder, wanted = PROFILES[profile].folder, runs_of([name], profile, preset, changes=changes)
-    missing = {run.seed for run in wanted if not path_of(run, folder).exists()}
-    return sorted({run.seed for run in wanted} - missing)
+    return sorted({run.seed for run in wanted} - {run.seed for run in not_stored(wanted, folder)})
 
 
 def results(
@@ -69,6 +68,25 @@ def results(
         for run in point_runs(point, scale, preset, seed, changes)
     ]
     return pd.concat(parts, ignore_index=True)[COLUMNS]
+
+
+def stored_tables(
+    names: Collection[str], presets: Iterable[str] = PRESETS
+) -> dict[str, dict[str, pd.DataFrame]]:
+    """The results of some experiments of the paper profile by preset and name, for the presets that have them all.
+
+    Raises:
+        MissingRuns: there is no such preset.
+    """
+    tables, lacking = {}, None
+    for preset in presets:
+        try:
+            tables[preset] = {name: results(name, preset=preset) for name in names}
+        except MissingRuns as error:
+            lacking = error
+    if lacking and not tables:
+        raise lacking
+    return tables
 
 
 def together(names: Iterable[str], preset: str = "calibrated") -> dict[str, pd.DataFrame]:

@@ -11,15 +11,17 @@ import pandas as pd
 
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
+from mecsim.experiments.registry import PRESETS, PROFILES
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.store import DATA, read_tables, write_table
 from mecsim.experiments.study_guarantees import measure_guarantees
 from mecsim.experiments.study_lookup import measure_lookup
-from mecsim.scenario import PRESETS, Scenario
+from mecsim.scenario import PRESETS as SCENARIOS
+from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 
 FOLDER = DATA / "studies"
-SEEDS = {"calibrated": 5, "printed": 3}
+SEEDS = {preset: PROFILES["paper"].seeds_of(preset) for preset in PRESETS}
 """How many seeds the claims need."""
 OTHER_SEEDS = 3
 """How many seeds another preset is measured with by default."""
@@ -57,7 +59,7 @@ class Measurement(NamedTuple):
     def settings(self) -> dict[str, Any]:
         """Everything that the result depends on, ready for JSON."""
         named = {"study": self.study, "preset": self.preset, "seed": self.seed}
-        return {**named, "changes": PRESETS[self.preset], **self.sizes}
+        return {**named, "changes": SCENARIOS[self.preset], **self.sizes}
 
 
 def run_studies(
@@ -143,7 +145,7 @@ def _stale(entry: dict[str, Any], folder: Path) -> str:
     made = entry["run"]
     if entry["numerics"] != NUMERICS:
         return f"numerics {entry['numerics']}, now {NUMERICS}"
-    if made["study"] not in STUDIES or made["preset"] not in PRESETS:
+    if made["study"] not in STUDIES or made["preset"] not in SCENARIOS:
         return "its study or its preset is no more"
     sizes = STUDIES[made["study"]].sizes
     now = Measurement(made["study"], made["preset"], made["seed"], sizes, folder).settings

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mecsim.experiments.study_worlds import proto_actions, states_met
+from mecsim.experiments.study_worlds import proto_actions, warm_states
 from mecsim.lookup import lookup, nearer
 from mecsim.outcome import outcome
 from mecsim.refinement import refine
@@ -63,7 +63,7 @@ def measure_lookup(
     """
     rows = [row for n in devices for row in _compare(small_scenario(preset, n), seed, states)]
     whole = Scenario.preset(preset)
-    met = zip(states_met(whole, seed, paper_states), proto_actions(whole, seed), strict=False)
+    met = zip(warm_states(whole, seed, paper_states), proto_actions(whole, seed), strict=False)
     seconds = median(_timed(partial(refine, whole, state, proto))[1] for state, proto in met)
     return [*rows, {"metric": ALGORITHM_1, "devices": whole.n_devices, "value": seconds}]
 
@@ -71,7 +71,7 @@ def measure_lookup(
 def _compare(scenario: Scenario, seed: int, states: int) -> list[Row]:
     """The rows of one number of devices."""
     found: dict[str, list[float]] = {}
-    for state, proto in zip(states_met(scenario, seed, states), proto_actions(scenario, seed), strict=False):
+    for state, proto in zip(warm_states(scenario, seed, states), proto_actions(scenario, seed), strict=False):
         ways: dict[str, Callable[[], Action]] = {"Algorithm 1": partial(refine, scenario, state, proto)}
         ways |= {f"look-up {kappa}": partial(lookup, scenario, state, proto, kappa) for kappa in KAPPAS}
         for name, way in ways.items():

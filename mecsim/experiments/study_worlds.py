@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import cycle, islice
 
 import numpy as np
 
 from mecsim.agents import make_agent
+from mecsim.deployment import states_met
 from mecsim.refinement import ProtoAction
 from mecsim.scenario import Scenario
 from mecsim.state import SystemState
@@ -36,10 +37,7 @@ def proto_action(kind: str, scenario: Scenario, rng: np.random.Generator) -> Pro
     return ProtoAction(*(rng.uniform(low, 1.0, shape) for shape in shapes))
 
 
-def states_met(scenario: Scenario, seed: int, count: int) -> Iterator[SystemState]:
+def warm_states(scenario: Scenario, seed: int, count: int) -> Iterator[SystemState]:
     """The states of successive slots of a system under all-on, after `WARM_UP` slots."""
-    system, control = PhysicalSystem(scenario, seed), make_agent("all-on", scenario)
-    for slot in range(WARM_UP + count):
-        if slot >= WARM_UP:
-            yield system.state
-        system.step(control.act(system.state))
+    states = states_met(make_agent("all-on", scenario), PhysicalSystem(scenario, seed))
+    return islice(states, WARM_UP, WARM_UP + count)
