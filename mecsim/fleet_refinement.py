@@ -46,14 +46,14 @@ def refine_discrete_batch(
         shielded: tasks that a BS discards only after all its others.
     """
     settings = settings or Refinement()
-    kept = keep_affordable(scenario, state, placement)
+    kept = keep_affordable(scenario, state, placement, settings)
     tasks = Tasks.of(scenario, state, kept, settings, cpu_share, shielded)
     sending = kept >= 0
     if settings.reading == "one-shot":
         _fit_once(tasks, kept, state.cpu_hz)
     else:
-        for bs, capacity in enumerate(state.cpu_hz):
-            Lockstep(tasks, kept, bs, capacity).fit()
+        for bs in settings.visits(scenario.n_bs):
+            Lockstep(tasks, kept, bs, state.cpu_hz[bs]).fit()
         sending = kept >= 0
     slack = tasks.left_s - uplink(scenario, state, sending).delay_s
     required = physics.required_cpu_hz(tasks.cycles, slack)

@@ -29,11 +29,21 @@ class Refinement(Settings):
         hopeless: in what order go tasks that cannot meet their deadline: worst slack first, or lowest index? (A9)
         cpu: what a kept task is given: l of (18), l and a share of what is left in proportion to l, or what the actor
             asked for, where a task that asked for less than l cannot meet its deadline (A10).
+        energy: does line 2 judge all devices at once, under the interference of all that want to transmit, or discard
+            the one of a cell that lacks most, listen again, and go on (A22)? "off" leaves line 2 out, to measure what
+            it is worth: a task without the energy is then sent in vain (A23).
+        stations: in what order line 3 visits the BSs (A27).
     """
 
     reading: Literal["reassess", "one-shot"] = "reassess"
     hopeless: Literal["worst slack", "lowest index"] = "worst slack"
     cpu: Literal["least", "pro rata", "actor"] = "least"
+    energy: Literal["at once", "one by one", "off"] = "at once"
+    stations: Literal["by index", "last first"] = "by index"
+
+    def visits(self, n_bs: int) -> range:
+        """The BSs in the order of line 3."""
+        return range(n_bs) if self.stations == "by index" else range(n_bs)[::-1]
 
 
 class ProtoAction(NamedTuple):
@@ -72,13 +82,37 @@ def nearest_discrete(offload: Array, peer: Array, order: Array | None = None) ->
     return np.where(np.max(peer, axis=-1) > 1.0 - offload, best, -1)
 
 
-def keep_affordable(scenario: Scenario, state: SystemState, placement: Ints) -> Ints:
+def keep_affordable(
+    scenario: Scenario, state: SystemState, placement: Ints, settings: Refinement | None = None
+) -> Ints:
     """Discards every task whose device lacks the energy to send it, eqs. (16) and (17).
 
-    All devices are judged at once, under the interference of all that want to transmit (A22).
+    Args:
+        scenario: parameters of the system.
+        state: what is known of the current slot.
+        placement: a discrete action that satisfies C1-C3, (..., n_devices).
+        settings: what the paper leaves open; of these, `energy` counts here (A22).
     """
+    settings = settings or Refinement()
+    if settings.energy == "off":
+        return placement.copy()
     needed = uplink(scenario, state, placement >= 0).energy_j
-    return np.where(physics.affordable(needed, state.energy_j), placement, -1)
+    lacking = ~physics.affordable(needed, state.energy_j)
+    if settings.energy == "one by one":
+        while lacking.any():
+            placement = np.where(_worst(scenario, needed - state.energy_j, lacking), -1, placement)
+            needed = uplink(scenario, state, placement >= 0).energy_j
+            lacking = ~physics.affordable(needed, state.energy_j)
+    return np.where(lacking, -1, placement)
+
+
+def _worst(scenario: Scenario, lack_j: Array, lacking: Bools) -> Bools:
+    """The device of each cell that lacks most energy, of those that lack any, (..., n_devices)."""
+    worst = np.zeros_like(lacking)
+    for cell in np.split(np.arange(scenario.n_devices), np.cumsum(scenario.devices)[:-1]):
+        first = np.where(lacking[..., cell], lack_j[..., cell], -np.inf).argmax(axis=-1)[..., None]
+        np.put_along_axis(worst[..., cell[0] : cell[-1] + 1], first, True, axis=-1)
+    return worst & lacking
 
 
 def fit_capacity(
@@ -111,8 +145,8 @@ def fit_capacity(
         _fit_once(contest, kept, groups, heard)
     else:
         live = LiveKeys(contest, placement >= 0)
-        for bs, members in enumerate(groups):
-            kept[discarded(contest, live, kept, bs, members)] = -1
+        for bs in settings.visits(scenario.n_bs):
+            kept[discarded(contest, live, kept, bs, groups[bs])] = -1
         heard = contest.heard_w(kept >= 0)
     return Action(kept, share_cpu(settings, kept, contest.required_hz(heard), contest.asked_hz, state.cpu_hz))
 
@@ -149,7 +183,7 @@ def refine_discrete(
     shielded: Bools | None = None,
 ) -> Action:
     """Lines 2-8 of Algorithm 1, for an action that is discrete already; see `fit_capacity`."""
-    powered = keep_affordable(scenario, state, placement)
+    powered = keep_affordable(scenario, state, placement, settings)
     return fit_capacity(scenario, state, powered, settings, cpu_share, shielded)
 
 

@@ -75,7 +75,8 @@ def check_parameters(paths: Sequence[Path], parameters: Mapping[str, object]) ->
 def compute_missing_runs() -> None:
     """Computes what is not stored yet of the calibration, the experiments at the paper's scale, and the studies."""
     from mecsim.experiments.calibration import calibrate  # all of these are needed by this profile alone
-    from mecsim.experiments.registry import EXPERIMENTS, PRESETS
+    from mecsim.experiments.points import PRESETS
+    from mecsim.experiments.registry import EXPERIMENTS
     from mecsim.experiments.runner import run_experiments
     from mecsim.experiments.studies import STUDIES, run_studies
 

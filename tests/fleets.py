@@ -11,11 +11,19 @@ import numpy as np
 from mecsim.refinement import ProtoAction, Refinement
 from mecsim.state import Action, Outcome, SystemState
 
-EVERY_SETTING = [
+OF_THE_PAPER = [
     Refinement(reading=reading, hopeless=hopeless, cpu=cpu)
     for reading in ("reassess", "one-shot")
     for hopeless in ("worst slack", "lowest index")
     for cpu in ("least", "pro rata", "actor")
+]
+"""What `mecsim.literal` can do as well."""
+EVERY_SETTING = [
+    *OF_THE_PAPER,
+    Refinement(energy="one by one"),
+    Refinement(energy="one by one", stations="last first", reading="one-shot"),
+    Refinement(energy="off"),
+    Refinement(stations="last first", cpu="pro rata"),
 ]
 SHARED = ("slot", "cpu_hz", "link_bps")
 """What is the same for all twins of a fleet."""

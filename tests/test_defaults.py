@@ -20,7 +20,7 @@ def test_what_is_recorded_is_what_is_in_use(tmp_path) -> None:
     recorded = json.loads(path.read_text())["defaults"]
     assert recorded["Scenario"]["tau_s"] == 3.0
     assert recorded["INTOSettings"]["actor_hidden"] == [3000, 1000]
-    assert set(recorded) == {"Scenario", "Refinement", "INTOSettings", "DDQNSettings"}
+    assert set(recorded) == {"Scenario", "Refinement", "Deviation", "INTOSettings", "DDQNSettings"}
 
 
 def test_a_changed_default_is_named_and_never_written_over(tmp_path) -> None:

@@ -6,6 +6,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from fleets import assert_same_bits, stacked
 from torch import nn
 from worlds import TINY, random_state
 
@@ -350,3 +351,30 @@ def test_training_raises_the_income_on_a_system_where_there_is_something_to_lear
     )
     incomes = train(agent, DigitalTwin(scenario, 0), 600, progress=False)
     assert incomes[-100:].mean() > 1.2 * incomes[:50].mean()
+
+
+class TestWithoutPeerOffloading:
+    @pytest.mark.parametrize("seed", range(5))
+    def test_every_task_stays_at_its_own_bs(self, seed):
+        scenario = WORLD.replace(initial_energy_j=1.0, interference=0.0)
+        state = random_state(scenario, seed)
+        free, bound = into(seed, scenario), into(seed, scenario, peer_offloading=False)
+        free.actor[-2].bias.data.fill_(2.0)
+        bound.actor.load_state_dict(free.actor.state_dict())
+        for action in (bound.act(state), bound.explore(state)):
+            assert (action.placement[action.offload] == scenario.cell[action.offload]).all()
+        assert bound.act(state).offload.any()
+        assert (
+            free.act(state).placement[free.act(state).offload] != scenario.cell[free.act(state).offload]
+        ).any()
+
+    def test_the_choice_is_the_nearest_among_those_left(self):
+        agent, state = into(3, peer_offloading=False), random_state(WORLD, 3)
+        proto = agent.proto_action(state)
+        own = proto.peer[np.arange(WORLD.n_devices), WORLD.cell]
+        expected = np.where(own > 1.0 - proto.offload, WORLD.cell, -1)
+        assert nearest_discrete(proto.offload, proto.peer).tolist() == expected.tolist()
+
+    def test_the_whole_fleet_is_bound_like_one(self):
+        agent, states = into(1, peer_offloading=False), [random_state(WORLD, seed) for seed in range(4)]
+        assert_same_bits(agent.act_batch(stacked(states)), [agent.act(state) for state in states])

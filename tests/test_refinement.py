@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from worlds import TINY, as_placement, one_hot, random_placement, random_proto, random_state, scenarios, seeds
 
 from mecsim import literal
-from mecsim.outcome import outcome
+from mecsim.outcome import outcome, uplink
 from mecsim.refinement import (
     ProtoAction,
     Refinement,
@@ -135,6 +135,36 @@ def check_against_the_loops(
     assert action.allocated_hz(scenario.n_bs) == pytest.approx(np.array(f), rel=1e-6)
 
 
+def one_by_one(scenario: Scenario, state: SystemState, placement: np.ndarray) -> list[int]:
+    """Line 2 for one device of a cell after the other: whoever lacks most goes first, and the rest is asked again."""
+    kept = placement.copy()
+    for cell in range(scenario.n_bs):
+        while True:
+            lack = uplink(scenario, state, kept >= 0).energy_j - state.energy_j * (1 + 1e-12)
+            short = [device for device in np.flatnonzero(scenario.cell == cell) if lack[device] > 0]
+            if not short:
+                break
+            kept[max(short, key=lambda device: lack[device])] = -1
+    return kept.tolist()
+
+
+def mirror(scenario: Scenario, state: SystemState, order: np.ndarray) -> tuple[Scenario, SystemState]:
+    """The same system with its BSs numbered the other way round; `order` sorts its devices by the new cells."""
+    back = {name: getattr(scenario, name)[::-1] for name in ("devices", "cpu_hz", "bandwidth_hz")}
+    links = tuple((scenario.n_bs - 1 - a, scenario.n_bs - 1 - b) for a, b in scenario._linked_pairs())
+    turned = scenario.replace(**back, links=links)
+    arrays = {
+        name: value[order] for name, value in vars(state).items() if np.shape(value) == (scenario.n_devices,)
+    }
+    return turned, replace(
+        state, **arrays | {"cpu_hz": state.cpu_hz[::-1], "link_bps": turned.link_rates_bps}
+    )
+
+
+def _from_the_end(scenario: Scenario, placement: np.ndarray) -> np.ndarray:
+    return np.where(placement >= 0, scenario.n_bs - 1 - placement, -1)
+
+
 class TestAgainstTheLoopsOfThePaper:
     @pytest.mark.parametrize("hopeless", HOPELESS)
     @pytest.mark.parametrize("reading", READINGS)
@@ -169,6 +199,24 @@ class TestAgainstTheLoopsOfThePaper:
         _, y, f = literal.fit_capacity(slot, x, y, reading, shielded=shielded.tolist())
         assert action.placement.tolist() == as_placement(y)
         assert action.allocated_hz(scenario.n_bs) == pytest.approx(np.array(f), rel=1e-6)
+
+    @given(scenarios(), seeds)
+    def test_energy_judged_one_by_one(self, scenario, seed) -> None:
+        state, placement = random_state(scenario, seed), random_placement(scenario, seed)
+        found = keep_affordable(scenario, state, placement, Refinement(energy="one by one"))
+        assert found.tolist() == one_by_one(scenario, state, placement)
+
+    @given(scenarios(), seeds)
+    def test_visiting_the_last_bs_first_is_numbering_the_bss_the_other_way_round(
+        self, scenario, seed
+    ) -> None:
+        state, placement = random_state(scenario, seed), random_placement(scenario, seed)
+        powered = keep_affordable(scenario, state, placement)
+        found = fit_capacity(scenario, state, powered, Refinement(stations="last first"))
+        order = np.argsort(-scenario.cell, kind="stable")
+        turned, mirrored = mirror(scenario, state, order)
+        other = fit_capacity(turned, mirrored, _from_the_end(scenario, powered)[order])
+        assert _from_the_end(scenario, found.placement)[order].tolist() == other.placement.tolist()
 
     @given(scenarios(), seeds)
     def test_lines_2_to_8_alone_are_refine_discrete(self, scenario, seed) -> None:
@@ -305,6 +353,28 @@ class TestByHand:
         state = replace(PhysicalSystem(scenario).state, deadline_s=np.full(4, 2.0))
         action = refine_discrete(scenario, state, np.array([1, 0, 0, 1]))
         assert action.placement.tolist() == [-1, 0, -1, 1]
+
+    def test_without_line_2_a_device_sends_what_it_cannot_pay_for(self) -> None:
+        scenario = Scenario(devices=(2,), interference=0.0)
+        state = replace(
+            PhysicalSystem(scenario).state, deadline_s=np.full(2, 2.0), energy_j=np.array([9.0, 0.0])
+        )
+        action = refine_discrete(scenario, state, np.zeros(2, int), Refinement(energy="off"))
+        assert action.placement.tolist() == [0, 0]
+        assert outcome(scenario, state, action).completed.tolist() == [True, False]
+        judged = refine_discrete(scenario, state, np.zeros(2, int))
+        assert judged.placement.tolist() == [0, -1]
+
+    def test_one_by_one_keeps_who_can_pay_once_another_is_silent(self) -> None:
+        scenario = Scenario(devices=(2,), interference=1.0, mean_gain=0.2)
+        state = PhysicalSystem(scenario).state
+        both = uplink(scenario, state, np.array([True, True])).energy_j
+        state = replace(state, energy_j=np.array([0.0, both[1] * 0.99]), deadline_s=np.full(2, 2.0))
+        assert keep_affordable(scenario, state, np.zeros(2, int)).tolist() == [-1, -1]
+        one_after_another = keep_affordable(
+            scenario, state, np.zeros(2, int), Refinement(energy="one by one")
+        )
+        assert one_after_another.tolist() == [-1, 0]
 
     @pytest.mark.parametrize("field", ProtoAction._fields)
     def test_a_nan_is_refused_by_name(self, field) -> None:

@@ -1,18 +1,24 @@
 """The panels of section V: what they sweep, who is run, and a change of the environment halfway."""
 
+from io import BytesIO
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from mecsim.agents import AGENTS
+from mecsim.deployment import rollout
 from mecsim.experiments import computing
+from mecsim.experiments.alternatives import ALTERNATIVES
+from mecsim.experiments.beyond import BEYOND
 from mecsim.experiments.checkpoints import resume
 from mecsim.experiments.computing import compute, measure, path_of
 from mecsim.experiments.registry import COMPARED, EXPERIMENTS, PROFILES, point_runs, runs_of
-from mecsim.experiments.runs import LEARNERS, Run
+from mecsim.experiments.runs import EVALUATION_WORLDS, LEARNERS, Run
 from mecsim.settings import SettingError
+from mecsim.system import PhysicalSystem
 from mecsim.training import train
-from mecsim.twin import DigitalTwin
+from mecsim.twin import Deviation, DigitalTwin
 
 PANELS = ["fig3a", "fig3b", "fig4a", "fig4b", "fig5a", "fig5b", "fig6a", "fig6b", "fig6c", "fig6d"]
 
@@ -101,6 +107,10 @@ def test_fewer_devices_share_so_much_less_cpu():
     assert {run.agent for run in runs_of(["devices"])} == set(LEARNERS)
 
 
+def read(content: bytes) -> pd.DataFrame:
+    return pd.read_parquet(BytesIO(content))
+
+
 SMALL = {"actor_hidden": (16, 8), "critic_hidden": (16, 8), "batch_size": 8}
 
 
@@ -164,3 +174,77 @@ class TestChange:
     def test_only_what_an_agent_sees_in_its_state_may_change(self):
         with pytest.raises(SettingError, match=r"shift = .*award_scale.*alone"):
             self.run(shift={"bandwidth_hz": 2e6})
+
+
+class TestImperfectTwin:
+    def run(self, **deviation):
+        return Run(agent="INTO", settings=SMALL, slots=30, evaluation_slots=20, deviation=deviation)
+
+    def test_a_run_with_a_perfect_twin_keeps_its_key(self):
+        assert self.run().key == self.run(gain_noise=0.0).key != self.run(gain_noise=0.1).key
+        assert "deviation" not in self.run(gain_bias=1.0).departures()
+
+    def test_it_trains_in_the_twin_and_decides_on_the_plant_by_what_the_twin_tells(self):
+        run = self.run(gain_noise=0.3, harvest_bias=1.1)
+        stored = read(measure(run))
+        learner, deviation = run.make_agent(), Deviation(gain_noise=0.3, harvest_bias=1.1)
+        trained = train(learner, DigitalTwin(run.scenario(), 0, deviation), 30, progress=False)
+        assert np.array_equal(
+            stored.query("metric == 'training income'")["value"], trained.astype(np.float32)
+        )
+        plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS)
+        seen = DigitalTwin(run.scenario(), EVALUATION_WORLDS, deviation)
+        income = rollout(learner, plant, 20, seen).income.mean()
+        assert stored.query("metric == 'income'")["value"].item() == np.float32(income)
+        assert not (stored["metric"] == "reference income").any()
+
+    def test_an_outdated_twin_is_what_the_agent_knows_but_not_what_the_plant_is(self):
+        run = self.run(outdated={"mean_gain": 0.1})
+        assert run.make_agent().scenario.mean_gain == run.believed().mean_gain == 0.1
+        assert run.scenario().mean_gain == run.shifted().mean_gain == 0.5
+
+    def test_an_unknown_field_is_refused_by_name(self):
+        with pytest.raises(
+            SettingError, match="Deviation has no field 'gain_nois': did you mean 'gain_noise'"
+        ):
+            self.run(gain_nois=0.1).departures()
+
+
+class TestBeyondThePaper:
+    @pytest.mark.parametrize("name", BEYOND)
+    def test_every_point_can_be_run(self, name):
+        for preset in EXPERIMENTS[name].presets:
+            runs = runs_of([name], "paper", preset, seeds=1)
+            assert len({run.key for run in runs}) == len(runs) > 1
+            assert all(run.make_agent() for run in runs if run.slots == 0)
+
+    @pytest.mark.parametrize("name", BEYOND)
+    def test_labels_tell_the_points_apart(self, name):
+        labels = [point.label for point in EXPERIMENTS[name].points]
+        assert len(set(labels)) == len(labels)
+
+    @pytest.mark.parametrize("name", [name for name in BEYOND if name.startswith("twin")])
+    def test_the_twins_deviate_more_and_more_from_one_that_is_as_good_as_can_be(self, name):
+        assert on_axis(name) == sorted(on_axis(name))
+        best = {"twin-caution": 1.0, "twin-stale": 1.0}.get(
+            name, 0.0 if "noise" in name or "rata" in name else 1.0
+        )
+        perfect = next(point for point in EXPERIMENTS[name].points if point.x == best)
+        run = point_runs(perfect, PROFILES["paper"], "calibrated", 0)[0]
+        assert run.perfect_twin or name == "twin-caution"
+
+    def test_the_shared_points_cost_nothing(self):
+        default = Run(agent="INTO").key
+        for name in ("ablations", "assumptions", "twin-gain-noise", "twin-stale", "twin-outdated-gain"):
+            assert default in {run.key for run in runs_of([name])}
+
+    def test_experiments_with_many_points_have_few_seeds(self):
+        assert {run.seed for run in runs_of(["assumptions", "fig3a"])} == {0, 1, 2, 3, 4}
+        assert {run.seed for run in runs_of(["assumptions"])} == {0, 1, 2}
+
+    def test_every_alternative_differs_from_the_default(self):
+        for one in ALTERNATIVES:
+            run = Run(
+                agent=one.agents[0], changes=one.changes, settings=one.settings, refinement=one.refinement
+            )
+            assert run.key != Run(agent=one.agents[0]).key

@@ -86,8 +86,8 @@ def test_the_paper_profile_computes_everything_first(notebooks: Path, tmp_path: 
     (run,) = reproduce("paper", tmp_path / "build", "01*", notebooks=notebooks)
     assert run.error is None
     every = tuple(registry.EXPERIMENTS)
-    shown = tuple(name for name in every if name != "precision")  # which belongs to calibrated alone
-    both = ("lookup", "guarantees")
+    shown = tuple(name for name in every if "printed" in registry.EXPERIMENTS[name].presets)
+    both = tuple(studies.STUDIES)
     assert asked == [
         "map",
         ("calibrated", *every),

@@ -28,7 +28,7 @@ class AllOn(Agent):
     def _offer(self, state: SystemState) -> Ints:
         """The BS that each task is offered to, -1 without energy, (..., n_devices)."""
         scenario = self.scenario
-        powered = keep_affordable(scenario, state, scenario.cell)
+        powered = keep_affordable(scenario, state, scenario.cell, self.refinement)
         able = powered >= 0
         slack = physics.slack_s(state.deadline_s, uplink(scenario, state, able).delay_s, 0.0)
         priority = physics.processing_priority(state.award, physics.required_cpu_hz(state.cycles, slack))

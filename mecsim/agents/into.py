@@ -39,6 +39,7 @@ class INTOSettings(LearnerSettings):
         actor_update_rate, critic_update_rate: eps_2 of (22) and eps_1 of (21).
         noise: standard deviation of the exploration noise eta (A12).
         stored_action: does the replay memory keep the executed action or the proto-action (A11)?
+        peer_offloading: may a task go to another BS than its own? Left out to measure what it is worth.
     """
 
     actor_hidden: Hidden = (3000, 1000)
@@ -49,6 +50,7 @@ class INTOSettings(LearnerSettings):
     critic_update_rate: Rate = 1e-3
     noise: NonNegative = 0.1
     stored_action: Literal["executed", "proto"] = "executed"
+    peer_offloading: bool = True
 
 
 class INTO(Learner):
@@ -102,7 +104,7 @@ class INTO(Learner):
     def explore(self, state: SystemState) -> Action:
         noise = self.exploration.standard_normal(self.encoder.action_size, dtype=np.float32)
         self._proto = self._actor_output(state)[0] + np.float32(self.settings.noise) * noise
-        return refine(self.scenario, state, self.encoder.proto(self._proto), self.refinement)
+        return refine(self.scenario, state, self._allowed(self.encoder.proto(self._proto)), self.refinement)
 
     def proto_action(self, state: SystemState) -> ProtoAction:
         """phi(s | theta_phi), the actor's output before noise and refinement.
@@ -110,7 +112,15 @@ class INTO(Learner):
         A trained actor's y are often 1 but for rounding; what enters the sigmoid keeps them apart.
         """
         output, before_sigmoid = self._actor_output(state)
-        return self.encoder.proto(output)._replace(order=self.encoder.proto(before_sigmoid).peer)
+        proto = self.encoder.proto(output)._replace(order=self.encoder.proto(before_sigmoid).peer)
+        return self._allowed(proto)
+
+    def _allowed(self, proto: ProtoAction) -> ProtoAction:
+        """The proto-action without the choices that the settings leave out."""
+        if self.settings.peer_offloading:
+            return proto
+        own = self.scenario.cell[:, None] == np.arange(self.scenario.n_bs)
+        return proto._replace(peer=np.where(own, proto.peer, -np.inf), order=None)
 
     @torch.no_grad()
     def _actor_output(self, state: SystemState) -> tuple[Vector, Vector]:

@@ -30,7 +30,7 @@ class LPWPO(Agent):
     def _decide(self, state: SystemState, refine: Callable[..., Action]) -> Action:
         """The decision for states of any leading axes that `refine` can take."""
         scenario = self.scenario
-        home = keep_affordable(scenario, state, scenario.cell)
+        home = keep_affordable(scenario, state, scenario.cell, self.refinement)
         local = refine(scenario, state, home, self.refinement)
         overflow = (home >= 0) & ~local.offload
         helper, helped = self._helper(state, local, overflow)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mecsim.evaluation import Interval, Verdict, verdict
 from mecsim.experiments import evidence
 from mecsim.experiments.evidence import Reading
-from mecsim.experiments.registry import PRESETS
+from mecsim.experiments.points import PRESETS
 from mecsim.experiments.results import MissingRuns
 
 

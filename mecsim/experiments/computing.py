@@ -58,8 +58,10 @@ def measure(run: Run, checkpoint: Path | None = None) -> bytes:
     made_by = provenance(run.model_dump(mode="json"))
     agent = run.make_agent()
     incomes = _train(run, agent, checkpoint) if run.agent in LEARNERS and run.slots else np.empty(0)
-    plant = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed)
-    record = rollout(agent, plant, run.evaluation_slots)
+    plant, seen = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed), None
+    if not run.perfect_twin:
+        seen = DigitalTwin(run.shifted(), EVALUATION_WORLDS + run.seed, run.twin_deviation())
+    record = rollout(agent, plant, run.evaluation_slots, seen)
     return store.table_bytes(_tidy(run, incomes, record, _in_reference(run, agent)), made_by)
 
 
@@ -71,7 +73,9 @@ def reference_states(run: Run) -> Iterator[SystemState]:
 
 
 def _in_reference(run: Run, agent: Agent) -> dict[int, float]:
-    """The income of a frozen agent in each reference state, by slot."""
+    """The income of a frozen agent in each reference state, by slot; none where a twin stands between it and them."""
+    if not run.perfect_twin:
+        return {}
     return {
         state.slot: float(outcome(run.shifted(), state, agent.act(state)).income)
         for state in reference_states(run)
@@ -85,7 +89,7 @@ def _train(run: Run, learner: Any, checkpoint: Path | None) -> np.ndarray:
     from mecsim.training import train
 
     torch.set_num_threads(1)  # the number of threads changes the bits of a matrix product
-    twin = DigitalTwin(run.scenario(), run.seed)
+    twin = DigitalTwin(run.scenario(), run.seed, run.twin_deviation())
     resumed = checkpoint is not None and checkpoint.exists()
     incomes = resume(checkpoint, learner, twin, run.key) if resumed else []
 
@@ -95,7 +99,7 @@ def _train(run: Run, learner: Any, checkpoint: Path | None) -> np.ndarray:
 
     if run.shift:
         train(learner, twin, run.shift_at, incomes, progress=False, after_slot=keep)
-        before, twin = twin.snapshot(), DigitalTwin(run.shifted(), run.seed)
+        before, twin = twin.snapshot(), DigitalTwin(run.shifted(), run.seed, run.twin_deviation())
         twin.restore(before)
     return train(learner, twin, run.slots, incomes, progress=False, after_slot=keep)
 
@@ -119,9 +123,14 @@ def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int
     ]
     frame = pd.concat(parts, ignore_index=True).astype({"slot": "int32", "value": "float32"})
     shift = {"shift": run.shift} if run.shift else {}
-    changed = json.dumps({**run.changes, **run.settings, **run.refinement, **shift}, sort_keys=True)
+    deviation = {"deviation": run.deviation} if run.deviation else {}
+    changed = {**run.changes, **run.settings, **run.refinement, **shift, **deviation}
     frame = frame.assign(
-        run=run.key, agent=run.agent, preset=run.preset, changes=changed, seed=np.int32(run.seed)
+        run=run.key,
+        agent=run.agent,
+        preset=run.preset,
+        changes=json.dumps(changed, sort_keys=True),
+        seed=np.int32(run.seed),
     )
     return frame[["run", "agent", "preset", "changes", "seed", "metric", "slot", "value"]].astype(
         dict.fromkeys(("run", "agent", "preset", "changes", "metric"), "category")

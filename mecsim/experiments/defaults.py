@@ -12,13 +12,14 @@ from mecsim.experiments.provenance import NUMERICS
 from mecsim.experiments.runs import LEARNERS
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
+from mecsim.twin import Deviation
 
 DEFAULTS = store.DATA / "defaults.json"
 
 
 def defaults() -> dict[str, dict[str, Any]]:
     """Every default by record and field, ready for JSON."""
-    records = {"Scenario": Scenario, "Refinement": Refinement}
+    records = {"Scenario": Scenario, "Refinement": Refinement, "Deviation": Deviation}
     records |= {f"{name}Settings": agent_class(name).Settings for name in LEARNERS}
     return {name: record().model_dump(mode="json") for name, record in records.items()}
 

@@ -81,7 +81,7 @@ class Plan:
         own = {name: value for name, value in run.settings.items() if usual.get(name) != value}
         shift = {f"then {name}": value for name, value in run.shift.items()}
         slots = {} if run.slots in (0, self.scale.slots) else {"slots": run.slots}
-        return {**run.changes, **own, **run.refinement, **shift, **slots}
+        return {**run.changes, **own, **run.refinement, **shift, **run.deviation, **slots}
 
 
 def plan(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mecsim.experiments.beyond import BEYOND
+from mecsim.experiments.points import Experiment, Point, along
 from mecsim.experiments.runs import LEARNERS, Run
 from mecsim.experiments.store import DATA, ROOT
 from mecsim.experiments.sweeps import (
@@ -22,42 +24,6 @@ from mecsim.experiments.sweeps import (
 )
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
-
-PRESETS = ("calibrated", "printed")
-"""The scenarios that every figure is shown under."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One curve or one place on the x axis of a panel: what it changes, and for which agents it is run.
-
-    Attributes:
-        label: what the point is called.
-        agents: who is run there; a learner is trained anew.
-        changes: fields of the scenario.
-        settings: fields of the learners' settings.
-        shift: fields of the scenario that change halfway through the training, or after it where `half` is set.
-        half: train for half the slots only.
-        x: place on the x axis; None for a curve.
-    """
-
-    label: str
-    agents: tuple[str, ...] = ("INTO",)
-    changes: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    shift: dict[str, Any] = field(default_factory=dict)
-    half: bool = False
-    x: float | None = None
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One panel: what it varies, its points, and the presets it belongs to."""
-
-    title: str
-    points: tuple[Point, ...]
-    axis: str = ""
-    presets: tuple[str, ...] = PRESETS
 
 
 @dataclass(frozen=True)
@@ -89,13 +55,6 @@ def _learning_rate(rate: float) -> Point:
     return Point(f"{rate:g}", settings={"actor_learning_rate": rate, "critic_learning_rate": rate})
 
 
-def _along(sweep: Sweep, agents: tuple[str, ...]) -> tuple[Point, ...]:
-    return tuple(
-        Point(f"{value / sweep.per:g}", agents, sweep.changes(value), x=value / sweep.per)
-        for value in sweep.values
-    )
-
-
 def _devices(share: float) -> Point:
     """Fewer devices, and so much less CPU that as many of them go without: only the number of actions shrinks."""
     devices = tuple(round(share * number) for number in Scenario().devices)
@@ -104,7 +63,7 @@ def _devices(share: float) -> Point:
 
 
 def _panel(title: str, sweep: Sweep, agents: tuple[str, ...]) -> Experiment:
-    return Experiment(title, _along(sweep, agents), sweep.axis)
+    return Experiment(title, along(sweep, agents), sweep.axis)
 
 
 EXPERIMENTS = {
@@ -131,12 +90,9 @@ EXPERIMENTS = {
             Point("after, trained on", shift=AWARD.changes(3.0)),
         ),
     ),
-    "precision": Experiment(
-        "Precision of the products",
-        tuple(Point(name, settings={"precision": name}) for name in ("float32", "bfloat16")),
-        presets=("calibrated",),
-    ),
+    **BEYOND,
 }
+"""Every experiment: the panels of section V, what its other claims need, and what goes beyond the paper."""
 
 FIGURES = {
     figure: tuple(name for name in EXPERIMENTS if name.startswith(figure))
@@ -191,14 +147,21 @@ def runs_of(
         if name not in known:
             raise SettingError(f"{kind} = {name!r} is not allowed: it should be one of {', '.join(known)}.")
     scale = PROFILES[profile]
+    wanted = {name: wanted_seeds(name, profile, preset) if seeds is None else seeds for name in names}
     runs = [
         run
-        for seed in range(scale.seeds_of(preset) if seeds is None else seeds)
+        for seed in range(max(wanted.values(), default=0))
         for name in names
+        if seed < wanted[name]
         for point in EXPERIMENTS[name].points
         for run in point_runs(point, scale, preset, seed, changes)
     ]
     return list({run.key: run for run in runs}.values())
+
+
+def wanted_seeds(name: str, profile: str, preset: str) -> int:
+    """How many seeds an experiment is run with at a scale, counted from 0."""
+    return min(PROFILES[profile].seeds_of(preset), EXPERIMENTS[name].most_seeds)
 
 
 def point_runs(
@@ -214,6 +177,8 @@ def point_runs(
             changes={**(changes or {}), **point.changes},
             settings={**scale.settings.get(agent, {}), **point.settings},
             slots=slots if agent in LEARNERS else 0,
+            refinement=point.refinement,
+            deviation=point.deviation,
             shift=point.shift,
             shift_at=half if point.shift else 0,
             evaluation_slots=scale.evaluation_slots,

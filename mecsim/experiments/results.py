@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from mecsim.experiments.computing import not_stored, path_of
-from mecsim.experiments.registry import EXPERIMENTS, PRESETS, PROFILES, point_runs, runs_of
+from mecsim.experiments.points import PRESETS
+from mecsim.experiments.registry import EXPERIMENTS, PROFILES, point_runs, runs_of, wanted_seeds
 from mecsim.physics import Array
 
 LEAST_SEEDS = 2
@@ -56,8 +57,9 @@ def results(
     """
     scale, whole = PROFILES[profile], stored_seeds(name, profile, preset, changes)
     if len(whole) < LEAST_SEEDS:
+        wanted = wanted_seeds(name, profile, preset)
         raise MissingRuns(
-            f"{name}: {len(whole)} of {scale.seeds_of(preset)} seeds are stored for {preset}; compute them with "
+            f"{name}: {len(whole)} of {wanted} seeds are stored for {preset}; compute them with "
             f"`mecsim run {name} --profile {profile} --preset {preset}`."
         )
     parts = [

@@ -15,6 +15,7 @@ from mecsim.experiments.provenance import NUMERICS
 from mecsim.refinement import Refinement
 from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
 from mecsim.settings import SettingError, Settings
+from mecsim.twin import Deviation
 
 LEARNERS = ("INTO", "DDQN")
 EVALUATION_WORLDS = 1_000_000
@@ -34,6 +35,8 @@ class Run(Settings):
         refinement: fields of `Refinement` that differ from its defaults.
         shift: scale fields of the scenario that change from slot `shift_at` on; the agent is not told.
         shift_at: slots trained before the shift.
+        deviation: fields of `Deviation`: how the twin differs from the plant, in which the agent trains and from which
+            it learns the state of the plant when it is evaluated; by default the twin is perfect.
         slots: slots trained, 0 for an agent that does not learn.
         evaluation_slots: fresh slots that the frozen agent is evaluated over.
         seed: seed of the agent and of the twin it trains in.
@@ -46,6 +49,7 @@ class Run(Settings):
     refinement: dict[str, Any] = Field(default_factory=dict)
     shift: dict[str, Any] = Field(default_factory=dict)
     shift_at: Count = 0
+    deviation: dict[str, Any] = Field(default_factory=dict)
     slots: Count = 2000
     evaluation_slots: Annotated[int, Field(ge=1)] = 500
     seed: Count = 0
@@ -65,12 +69,25 @@ class Run(Settings):
         """The scenario of the run at its end, in which the frozen agent is evaluated."""
         return self.scenario().replace(**self.shift)
 
+    def believed(self) -> Scenario:
+        """The scenario at the start as the twin knows it, and with it the agent."""
+        return self.scenario().replace(**self.twin_deviation().outdated)
+
+    def twin_deviation(self) -> Deviation:
+        """How the twin differs from the plant."""
+        return Deviation(**self.deviation)
+
+    @property
+    def perfect_twin(self) -> bool:
+        """Does the twin equal the plant?"""
+        return self.twin_deviation() == Deviation()
+
     def make_agent(self) -> Agent:
         """The agent of the run, untrained."""
         settings = self._agent_settings()
         known = {} if settings is None else {"settings": settings}
         kind = agent_class(self.agent)
-        return kind(self.scenario(), self.seed, refinement=Refinement(**self.refinement), **known)
+        return kind(self.believed(), self.seed, refinement=Refinement(**self.refinement), **known)
 
     def departures(self) -> dict[str, Any]:
         """Everything that the result depends on, ready for JSON: of settings, what differs from their defaults.
@@ -80,6 +97,7 @@ class Run(Settings):
         """
         settings = self._agent_settings()
         shift = {"shift": _departures(self.shifted()), "shift_at": self.shift_at} if self.shift else {}
+        deviation = _departures(self.twin_deviation())
         return {
             "agent": self.agent,
             "scenario": _departures(self.scenario()),
@@ -89,6 +107,7 @@ class Run(Settings):
             "evaluation_slots": self.evaluation_slots,
             "seed": self.seed,
             **shift,
+            **({"deviation": deviation} if deviation else {}),
         }
 
     @cached_property

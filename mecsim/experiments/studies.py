@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from mecsim.experiments.points import PRESETS
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
-from mecsim.experiments.registry import PRESETS, PROFILES
+from mecsim.experiments.registry import PROFILES
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.store import DATA, read_tables, write_table
 from mecsim.experiments.study_guarantees import measure_guarantees
