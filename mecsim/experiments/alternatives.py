@@ -30,8 +30,8 @@ class Alternative:
 
     @property
     def name(self) -> str:
-        """The assumption and the choice."""
-        return f"{self.assumption}: {self.label}"
+        """The assumption, if it is one, and the choice."""
+        return ": ".join(filter(None, (self.assumption, self.label)))
 
     @property
     def moves_rules(self) -> bool:

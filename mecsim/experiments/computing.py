@@ -104,16 +104,21 @@ def _train(run: Run, learner: Any, checkpoint: Path | None) -> np.ndarray:
     return train(learner, twin, run.slots, incomes, progress=False, after_slot=keep)
 
 
-def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int, float]) -> pd.DataFrame:
-    """One row a number, slot -1 for a mean over the evaluation slots."""
+def averages(record: Rollout) -> dict[str, float]:
+    """What is told of an evaluation: means over its slots, by metric."""
     stations = range(1, record.offloading.shape[1] + 1)
-    means = {
+    return {
         "income": record.income.mean(),
         "completed": record.completed.mean(),
         "helped": record.helped.mean(),
         **{f"offloading BS-{bs}": record.offloading[:, bs - 1].mean() for bs in stations},
         **{f"idle CPU BS-{bs}": record.idle_cpu[:, bs - 1].mean() for bs in stations},
     }
+
+
+def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int, float]) -> pd.DataFrame:
+    """One row a number, slot -1 for a mean over the evaluation slots."""
+    means = averages(record)
     parts = [
         pd.DataFrame({"metric": "training income", "slot": np.arange(len(incomes)), "value": incomes}),
         pd.DataFrame({"metric": list(means), "slot": -1, "value": list(means.values())}),

@@ -1,0 +1,161 @@
+"""How the verdicts hang on what the paper leaves open: those that agents without learning can show.
+
+To train INTO at every point of Figs 4 to 6 under every alternative would take weeks. So all-on stands in for it, whose
+counts INTO's are close to under the defaults, and C4 to C16 are judged by the same margins with the rules alone. What
+the other claims look at is learning itself, or Algorithm 1 by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mecsim.agents import make_agent
+from mecsim.deployment import rollout
+from mecsim.evaluation import Interval, verdict, weakest
+from mecsim.experiments import margins
+from mecsim.experiments.alternatives import ALTERNATIVES, Alternative
+from mecsim.experiments.computing import averages
+from mecsim.experiments.pool import run_tasks
+from mecsim.experiments.provenance import provenance, write_manifest
+from mecsim.experiments.registry import EXPERIMENTS, FIGURES
+from mecsim.experiments.results import by_bs, series
+from mecsim.experiments.runs import EVALUATION_WORLDS
+from mecsim.experiments.store import DATA, read_tables, write_table
+from mecsim.experiments.trends import COUNT_CLAIMS
+from mecsim.physics import Array
+from mecsim.refinement import Refinement
+from mecsim.scenario import Scenario
+from mecsim.system import PhysicalSystem
+
+FOLDER = DATA / "sensitivity"
+SLOTS = 300
+SEEDS = 5
+STAND_IN = "all-on"
+"""Takes INTO's place."""
+RULES = (STAND_IN, "LPWPO", "OLNPO")
+DEFAULT = Alternative("", "default", RULES)
+COUNT_PANELS = {"xi": "fig4a", "zeta": "fig4b", "sigma": "fig5a", "rho": "fig5b"}
+INCOME_CLAIMS = {"C11": ("fig6a", -1), "C12": ("fig6b", 1), "C13": ("fig6c", 1), "C14": ("fig6d", 1)}
+"""The panel of each claim, and 1 where its incomes rise, -1 where they fall."""
+
+
+def choices() -> list[Alternative]:
+    """The defaults, and every alternative that can move what rules do."""
+    return [DEFAULT, *(one for one in ALTERNATIVES if one.moves_rules)]
+
+
+def path_of(choice: Alternative, folder: Path = FOLDER) -> Path:
+    """Where the measurement of a choice is stored."""
+    return folder / f"{re.sub('[^a-z0-9]+', '-', choice.name.lower()).strip('-')}.parquet"
+
+
+def missing_choices(folder: Path = FOLDER) -> list[Alternative]:
+    """The choices that are not stored."""
+    return [choice for choice in choices() if not path_of(choice, folder).exists()]
+
+
+def measure_sensitivity(workers: int | None = None, folder: Path = FOLDER) -> None:
+    """Measures every choice that is not stored yet.
+
+    Args:
+        workers: processes side by side; by default one a core.
+        folder: where they are stored.
+    """
+    run_tasks(partial(measure, folder=folder), missing_choices(folder), workers, "sensitivity")
+    write_manifest(folder)
+
+
+def measure(choice: Alternative, folder: Path = FOLDER, slots: int = SLOTS, seeds: int = SEEDS) -> None:
+    """Runs the rules over all points of Figs 4 to 6 under one choice, and stores the means over the slots."""
+    made_by = provenance(settings_of(choice, slots, seeds))
+    known: dict[tuple[Any, ...], dict[str, float]] = {}
+    rows = []
+    for panel, label, changes, agent in _points():
+        for seed in range(seeds):
+            key = (Scenario(**changes), agent, seed)
+            if key not in known:
+                known[key] = _one_point(choice, changes, agent, seed, slots)
+            row = {"choice": choice.name, "panel": panel, "label": label, "agent": agent, "seed": seed}
+            rows += [{**row, "metric": metric, "value": value} for metric, value in known[key].items()]
+    write_table(path_of(choice, folder), pd.DataFrame(rows).astype({"value": "float32"}), made_by)
+
+
+def settings_of(choice: Alternative, slots: int = SLOTS, seeds: int = SEEDS) -> dict[str, Any]:
+    """Everything that the measurement of a choice depends on, ready for JSON."""
+    return {
+        "choice": choice.name,
+        "changes": choice.changes,
+        "refinement": choice.refinement,
+        "slots": slots,
+        "seeds": seeds,
+    }
+
+
+def _points() -> Iterator[tuple[str, str, dict[str, Any], str]]:
+    """Panel, label, changes and agent of everything that is run."""
+    for panel in (*COUNT_PANELS.values(), *FIGURES["fig6"]):
+        agents = RULES if panel in FIGURES["fig6"] else (STAND_IN,)
+        for point in EXPERIMENTS[panel].points:
+            for agent in agents:
+                yield panel, point.label, point.changes, agent
+
+
+def _one_point(
+    choice: Alternative, changes: Mapping[str, Any], agent: str, seed: int, slots: int
+) -> dict[str, float]:
+    scenario = Scenario(**{**choice.changes, **changes})
+    rule = make_agent(agent, scenario, refinement=Refinement(**choice.refinement))
+    return averages(rollout(rule, PhysicalSystem(scenario, EVALUATION_WORLDS + seed), slots))
+
+
+def stored_sensitivity(folder: Path = FOLDER) -> pd.DataFrame:
+    """The verdict on each claim under every choice that is stored.
+
+    Returns:
+        Columns choice, claim, mean, low, high, seeds (the margin of the claim, see `mecsim.experiments.margins`) and
+        verdict.
+
+    Raises:
+        FileNotFoundError: nothing is stored.
+    """
+    table = read_tables(folder)
+    rows = []
+    for choice in choices():
+        part = table[table["choice"] == choice.name]
+        if len(part):
+            panels = {str(name): of_panel for name, of_panel in part.groupby("panel")}
+            rows += [
+                {"choice": choice.name, "claim": claim, **margin._asdict(), "verdict": verdict(margin)}
+                for claim, margin in claim_margins(panels).items()
+            ]
+    return pd.DataFrame(rows)
+
+
+def claim_margins(panels: Mapping[str, pd.DataFrame]) -> dict[str, Interval]:
+    """The margins of C4 to C16 with all-on in INTO's place and without DDQN, from the tables of the panels."""
+    found = {}
+    for claim, (symbol, parts) in COUNT_CLAIMS.items():
+        counts = by_bs(panels[COUNT_PANELS[symbol]], agent=STAND_IN)
+        found[claim] = weakest([parts(of_seed) for of_seed in counts])
+    for claim, (panel, sign) in INCOME_CLAIMS.items():
+        found[claim] = weakest(sign * margins.all_rise(_incomes(panels[panel])))
+    fig6 = [panels[name] for name in FIGURES["fig6"]]
+    leads = [margins.excess(_incomes(table), best=STAND_IN) for table in fig6]
+    found["C15"] = weakest(np.concatenate(leads, axis=1))
+    alone, pooled = (
+        np.concatenate([by_bs(table, "idle CPU", agent) for table in fig6], axis=1)
+        for agent in ("OLNPO", STAND_IN)
+    )
+    found["C16"] = weakest(margins.wasted(alone, pooled))
+    return found
+
+
+def _incomes(table: pd.DataFrame) -> dict[str, Array]:
+    return {agent: series(table, agent=agent) for agent in RULES}

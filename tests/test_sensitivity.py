@@ -1,0 +1,105 @@
+"""How the verdicts hang on the open points: what is measured under each choice, and what the margins are made of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mecsim.agents import make_agent
+from mecsim.deployment import rollout
+from mecsim.experiments import sensitivity
+from mecsim.experiments.alternatives import ALTERNATIVES
+from mecsim.experiments.registry import EXPERIMENTS
+from mecsim.experiments.runs import EVALUATION_WORLDS
+from mecsim.refinement import Refinement
+from mecsim.scenario import Scenario
+from mecsim.system import PhysicalSystem
+
+LATE = next(one for one in ALTERNATIVES if one.assumption == "A27")
+LINE = next(one for one in ALTERNATIVES if one.label == "BSs in a line")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sensitivity")
+    for choice in (sensitivity.DEFAULT, LATE, LINE):
+        sensitivity.measure(choice, folder, slots=3, seeds=2)
+    return folder
+
+
+def stored(folder, choice) -> pd.DataFrame:
+    return pd.read_parquet(sensitivity.path_of(choice, folder))
+
+
+@pytest.mark.parametrize("choice", [sensitivity.DEFAULT, LATE, LINE], ids=lambda choice: choice.label)
+@pytest.mark.parametrize(("panel", "agent"), [("fig4a", "all-on"), ("fig6b", "OLNPO"), ("fig6d", "LPWPO")])
+def test_what_is_stored_is_what_the_rule_does_at_the_point_under_the_choice(folder, choice, panel, agent):
+    point = EXPERIMENTS[panel].points[-1]
+    scenario = Scenario(**choice.changes, **point.changes)
+    rule = make_agent(agent, scenario, refinement=Refinement(**choice.refinement))
+    record = rollout(rule, PhysicalSystem(scenario, EVALUATION_WORLDS + 1), 3)
+    where = {"panel": panel, "label": point.label, "agent": agent, "seed": 1}
+    rows = (
+        stored(folder, choice).set_index([*where, "metric"]).sort_index()["value"].loc[tuple(where.values())]
+    )
+    assert rows["income"] == pytest.approx(record.income.mean())
+    assert rows["offloading BS-3"] == pytest.approx(record.offloading[:, 2].mean())
+    assert rows["idle CPU BS-1"] == pytest.approx(record.idle_cpu[:, 0].mean())
+
+
+def test_choices_have_files_of_their_own_and_only_those_that_rules_can_tell():
+    chosen = sensitivity.choices()
+    assert chosen[0].name == "default"
+    assert len({sensitivity.path_of(choice).name for choice in chosen}) == len(chosen) > 20
+    assert not {"A11", "A12", "A13", "A25"} & {choice.assumption for choice in chosen}
+
+
+def test_what_is_stored_is_not_measured_again(folder):
+    missing = sensitivity.missing_choices(folder)
+    assert len(missing) == len(sensitivity.choices()) - 3
+    assert LATE not in missing
+
+
+def test_the_table_has_a_verdict_on_c4_to_c16_under_every_stored_choice(folder):
+    table = sensitivity.stored_sensitivity(folder)
+    claims = {f"C{number}" for number in range(4, 17)}
+    assert {name: set(of_choice["claim"]) for name, of_choice in table.groupby("choice")} == {
+        choice.name: claims for choice in (sensitivity.DEFAULT, LATE, LINE)
+    }
+    assert (table["seeds"] == 2).all()
+
+
+def test_nothing_stored_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no results"):
+        sensitivity.stored_sensitivity(tmp_path)
+
+
+def panels(
+    income: dict[str, float], idle: dict[str, float], counts=(1.0, 2.0, 3.0)
+) -> dict[str, pd.DataFrame]:
+    """Tables in which incomes rise (fall in fig6a) from what is given, and nothing else moves."""
+    rows = []
+    for panel in (*sensitivity.COUNT_PANELS.values(), "fig6a", "fig6b", "fig6c", "fig6d"):
+        for place, point in enumerate(EXPERIMENTS[panel].points):
+            for agent in sensitivity.RULES:
+                for seed in range(3):
+                    step = -place if panel == "fig6a" else place
+                    metrics = {"income": income[agent] + step + 0.001 * seed}
+                    metrics |= {f"idle CPU BS-{bs}": idle[agent] + 0.001 * seed for bs in (1, 2, 3)}
+                    metrics |= {f"offloading BS-{bs}": counts[bs - 1] for bs in (1, 2, 3)}
+                    where = {"panel": panel, "label": point.label, "agent": agent, "seed": seed}
+                    rows += [{**where, "metric": metric, "value": value} for metric, value in metrics.items()]
+    table = pd.DataFrame(rows)
+    return {str(name): part for name, part in table.groupby("panel")}
+
+
+def test_all_on_takes_the_place_of_into():
+    better = dict(zip(sensitivity.RULES, (110.0, 100.0, 90.0), strict=True))
+    wasteful = dict(zip(sensitivity.RULES, (0.1, 0.1, 0.3), strict=True))
+    margins = sensitivity.claim_margins(panels(better, wasteful))
+    assert min(margins[claim].low for claim in ("C5", "C11", "C12", "C13", "C14", "C15", "C16")) > 0
+    assert margins["C16"].mean == pytest.approx(0.2)
+    worse = dict(zip(sensitivity.RULES, (90.0, 100.0, 110.0), strict=True))
+    thrifty = dict(zip(sensitivity.RULES, (0.3, 0.1, 0.1), strict=True))
+    margins = sensitivity.claim_margins(panels(worse, thrifty, counts=(3.0, 2.0, 1.0)))
+    assert max(margins[claim].high for claim in ("C5", "C15", "C16")) < 0
+    assert np.isfinite([margin.mean for margin in margins.values()]).all()
