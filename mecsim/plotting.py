@@ -152,3 +152,26 @@ def plot_intervals(
     ax.set_xticks(range(len(groups)), list(groups))
     ax.margins(x=0.15)
     return ax
+
+
+def plot_tornado(
+    effects: Mapping[str, Sequence[float]], ax: Axes | None = None, colour: str = SERIES_COLOURS[0]
+) -> Axes:
+    """Effects with their 95 % interval as horizontal bars, the largest at the top.
+
+    Args:
+        effects: by label, the mean and the two ends of its interval, as shares.
+        ax: where to draw.
+        colour: of bars whose interval leaves out 0; the others are grey.
+    """
+    ax = ax or plt.gca()
+    smallest_first = sorted(effects.items(), key=lambda item: abs(item[1][0]))
+    for place, (_, (mean, low, high)) in enumerate(smallest_first):
+        shown = colour if low > 0 or high < 0 else "#9A9A9A"
+        ax.barh(place, 100 * mean, height=0.62, color=shown, alpha=0.75)
+        ax.plot([100 * low, 100 * high], [place, place], color="#333333", lw=1.2, marker="|", ms=5)
+    ax.set_yticks(range(len(smallest_first)), [label for label, _ in smallest_first])
+    ax.axvline(0, color="#333333", lw=0.8)
+    ax.grid(axis="y", visible=False)
+    ax.set(ylim=(-0.7, len(smallest_first) - 0.3))
+    return ax

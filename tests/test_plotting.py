@@ -7,7 +7,15 @@ from matplotlib.colors import to_hex
 
 from mecsim.agents import AGENTS
 from mecsim.evaluation import interval
-from mecsim.plotting import AGENT_COLOURS, BS_COLOURS, SERIES_COLOURS, plot_curves, plot_intervals, use_style
+from mecsim.plotting import (
+    AGENT_COLOURS,
+    BS_COLOURS,
+    SERIES_COLOURS,
+    plot_curves,
+    plot_intervals,
+    plot_tornado,
+    use_style,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +122,23 @@ def test_the_style_is_the_same_for_every_notebook() -> None:
     assert cycle == list(SERIES_COLOURS)
     assert plt.rcParams["figure.constrained_layout.use"] is True
     assert plt.rcParams["axes.spines.top"] is False
+
+
+EFFECTS = {"small": (0.01, -0.02, 0.04), "large": (-0.30, -0.35, -0.25), "sure": (0.05, 0.04, 0.06)}
+
+
+class TestTornado:
+    def test_the_largest_effect_is_at_the_top_and_every_bar_is_in_percent(self) -> None:
+        ax = plot_tornado(EFFECTS)
+        assert [tick.get_text() for tick in ax.get_yticklabels()] == ["small", "sure", "large"]
+        assert [bar.get_width() for bar in ax.patches] == pytest.approx([1.0, 5.0, -30.0])
+
+    def test_an_interval_that_holds_0_is_grey(self) -> None:
+        ax = plot_tornado(EFFECTS, colour=SERIES_COLOURS[1])
+        shown = [to_hex(bar.get_facecolor()[:3]).upper() for bar in ax.patches]
+        assert shown == ["#9A9A9A", SERIES_COLOURS[1], SERIES_COLOURS[1]]
+
+    def test_the_interval_is_drawn_over_its_bar(self) -> None:
+        ax = plot_tornado(EFFECTS)
+        ends = [tuple(line.get_xdata()) for line in ax.get_lines()[:3]]
+        assert ends == [pytest.approx(pair) for pair in ((-2, 4), (4, 6), (-35, -25))]
