@@ -68,18 +68,31 @@ class TrainingParameters(OwnTraining):
     preset: PresetName
 
 
-class FigureParameters(Parameters):
-    """Parameters of the notebooks that draw a figure from stored runs.
+class StoredParameters(Parameters):
+    """Parameters of the notebooks that show stored runs.
 
     Attributes:
-        panel: "all", or one panel, such as "6b".
         preset: "both" for calibrated and printed, or one scenario.
         changes: fields of the scenario that differ at every point.
     """
 
-    panel: str
     preset: Literal["both"] | PresetName
     changes: dict[str, Any]
+
+    @property
+    def presets(self) -> list[str]:
+        """The scenarios to draw."""
+        return ["calibrated", "printed"] if self.preset == "both" else [self.preset]
+
+
+class FigureParameters(StoredParameters):
+    """Parameters of the notebooks that draw a figure from stored runs: also which of its panels.
+
+    Attributes:
+        panel: "all", or one panel, such as "6b".
+    """
+
+    panel: str
 
     def panels(self, known: Collection[str]) -> list[str]:
         """The experiments to draw, of those that a figure has (fig6a, fig6b, ...).
@@ -93,11 +106,6 @@ class FigureParameters(Parameters):
             names = ", ".join(name.removeprefix("fig") for name in known)
             raise SettingError(f"panel = {self.panel!r} is not allowed: it should be all, or one of {names}.")
         return [f"fig{self.panel}"]
-
-    @property
-    def presets(self) -> list[str]:
-        """The scenarios to draw."""
-        return ["calibrated", "printed"] if self.preset == "both" else [self.preset]
 
 
 class LearningParameters(FigureParameters, OwnTraining):

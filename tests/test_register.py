@@ -1,0 +1,105 @@
+"""The register of open points: every switch has a measured alternative, and the table says what was measured."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mecsim.agents import agent_class
+from mecsim.experiments import register
+from mecsim.experiments.alternatives import ALTERNATIVES
+from mecsim.experiments.results import MissingRuns
+from mecsim.refinement import Refinement
+from mecsim.scenario import Scenario
+
+RECORDS = {
+    "Scenario": Scenario,
+    "Refinement": Refinement,
+    "INTOSettings": agent_class("INTO").Settings,
+    "DDQNSettings": agent_class("DDQN").Settings,
+}
+ONE = next(one for one in ALTERNATIVES if one.assumption == "A27")
+OF_DDQN = next(one for one in ALTERNATIVES if one.agents == ("DDQN",))
+
+
+def switches() -> dict[str, str]:
+    """The ids whose setting is a field of a record."""
+    rows = register.register()
+    return {
+        row.id: row.setting for row in rows.itertuples() if re.match(rf"`({'|'.join(RECORDS)})", row.setting)
+    }
+
+
+def test_the_register_lists_a1_to_a21_and_those_found_since_without_a_gap():
+    numbers = [int(name[1:]) for name in register.register()["id"]]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) >= 32
+
+
+def test_every_switch_has_a_measured_alternative_and_the_other_way_round():
+    assert {one.assumption for one in ALTERNATIVES} == set(switches())
+
+
+@pytest.mark.parametrize(("name", "setting"), switches().items())
+def test_an_alternative_turns_the_switch_that_the_register_names(name, setting):
+    record, fields = RECORDS[re.match(r"`(\w+)", setting)[1]], re.findall(r"(\w+)`", setting)
+    named = {field for field in fields if field in record.model_fields}
+    turned = {
+        field
+        for one in ALTERNATIVES
+        if one.assumption == name
+        for field in (*one.changes, *one.refinement, *one.settings)
+    }
+    assert named <= turned
+    assert turned <= set(record.model_fields)
+
+
+def test_a_register_that_was_broken_is_said(tmp_path):
+    path = tmp_path / "ASSUMPTIONS.md"
+    path.write_text("| A1 | lost | its columns |\n")
+    with pytest.raises(ValueError, match=r"ASSUMPTIONS\.md has no table with the columns id, open point"):
+        register.register(path)
+
+
+def incomes() -> pd.DataFrame:
+    rows = [("default", agent, 100.0) for agent in ("INTO", "DDQN")]
+    rows += [(one.name, one.agents[0], 150.0 if one is ONE else 90.0) for one in ALTERNATIVES]
+    return pd.DataFrame(
+        [
+            {"label": label, "agent": agent, "seed": seed, "metric": "income", "slot": -1, "value": value}
+            for label, agent, value in rows
+            for seed in range(3)
+        ]
+    )
+
+
+def verdicts() -> pd.DataFrame:
+    rows = [("default", "C4", "reproduced"), ("default", "C5", "inconclusive")]
+    rows += [(ONE.name, "C4", "not reproduced"), (ONE.name, "C5", "inconclusive")]
+    return pd.DataFrame(rows, columns=["choice", "claim", "verdict"])
+
+
+def test_the_table_says_what_every_alternative_changes(monkeypatch):
+    monkeypatch.setattr(register, "results", lambda name: incomes())
+    monkeypatch.setattr(register, "stored_sensitivity", verdicts)
+    lines = dict(line.strip("|").split("|", 1) for line in register.effects_table().splitlines()[2:])
+    assert len(lines) == len(ALTERNATIVES)
+    assert lines[f" {ONE.name} "] == " +50.0 % [+50.0, +50.0], 3 seeds | C4 not reproduced "
+    assert lines[f" {OF_DDQN.name} "] == " DDQN: -10.0 % [-10.0, -10.0], 3 seeds | no rule can tell "
+
+
+def test_an_effect_is_told_of_the_agent_whose_it_is(monkeypatch):
+    monkeypatch.setattr(register, "results", lambda name: incomes())
+    effects = register.income_effects().set_index("choice")
+    assert effects.loc[OF_DDQN.name, "agent"] == "DDQN"
+    assert np.allclose(effects.drop(ONE.name)["mean"], -0.1)
+
+
+def test_runs_that_are_not_there_are_said(monkeypatch):
+    def nothing(name):
+        raise MissingRuns("none")
+
+    monkeypatch.setattr(register, "results", nothing)
+    monkeypatch.setattr(register, "stored_sensitivity", verdicts)
+    assert f"| {ONE.name} | runs are missing | C4 not reproduced |" in register.effects_table()
