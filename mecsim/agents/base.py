@@ -48,6 +48,7 @@ AGENTS = {
     "LPWPO": "mecsim.agents.lpwpo:LPWPO",
     "all-on": "mecsim.agents.all_on:AllOn",
     "untrained": "mecsim.agents.into:INTO",
+    "greedy": "mecsim.agents.greedy:Greedy",
 }
 """Where each agent's class is; an agent is imported when it is first asked for, so that physics needs no torch."""
 

@@ -1,0 +1,194 @@
+"""Greedy: the tasks that pay most for the CPU and the interference that they cost, chosen slot by slot."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mecsim import physics
+from mecsim.agents.base import Agent
+from mecsim.physics import Array, Ints
+from mecsim.refinement import refine_discrete
+from mecsim.scenario import Scenario
+from mecsim.state import Action, SystemState
+
+LIMITS = 32
+"""Limits on the power of a cell that are tried."""
+PRICINGS = 8
+"""Halvings of the interval that holds the price of the CPU."""
+CHEAP = 0.01
+"""Share of what the worst task pays for its CPU, at which the CPU is as good as free."""
+MARGIN = 1e-9
+"""Share of each BS's CPU that is left alone, and of each limit that is added, for rounding."""
+
+
+class Greedy(Agent):
+    """What a practitioner would write: it learns nothing and looks at one slot alone.
+
+    By (3) a task's rate, its energy (5) and the CPU that it needs (18) depend on the others of its cell only through
+    S, the power that its BS receives in all. With the demands that hold at a limit on S, any tasks that keep to the
+    limit are feasible. So the agent takes three steps:
+
+    1. Prices. Under a price of the CPU each cell takes the tasks that pay most per watt, after their CPU, up to the
+       best of several limits. The price is that at which all CPU is just sold.
+    2. All tasks, those first that pay most for their CPU and watts at these prices, go to the BS with most room for
+       them, as long as there is room and the cell keeps to its limit.
+    3. Cells stay below their limits, so that demands are lower than assumed. The state that the agent is given, the
+       twin's, tells what each other task would really cost: its own CPU, and what its interference adds to the CPU
+       of others. The one that pays most for this total is added, until none fits.
+
+    The action then goes through lines 2-8 of Algorithm 1 like every agent's. They find nothing to discard, whatever
+    their reading, and give out the CPU (A10). Energy is a limit, but has no price: it is not saved for later slots.
+    """
+
+    def act(self, state: SystemState) -> Action:
+        slot = _Slot(self.scenario, state)
+        with np.errstate(invalid="ignore", over="ignore"):
+            placement = slot.filled(*slot.prices())
+            slot.add(placement)
+        return refine_discrete(self.scenario, state, placement, self.refinement)
+
+
+class _Cell(NamedTuple):
+    """A cell's tasks, limits on its S, (limits,), and the least CPU of each task under each, (limits, tasks)."""
+
+    tasks: Ints
+    limits_w: Array
+    least_hz: Array
+
+
+class _Choice(NamedTuple):
+    """What a cell takes at a price of the CPU: its limit on S, what the next watt would pay, and the CPU it needs."""
+
+    limit_w: float
+    price_w: float
+    used_hz: float
+
+
+class _Offers(NamedTuple):
+    """A cell's silent tasks, and what they would cost at each BS, (silent, n_bs), in Hz.
+
+    Attributes:
+        tasks: the silent tasks, (silent,).
+        own_hz: what each needs at a BS.
+        others_hz: what each adds to the CPU that the cell uses at a BS.
+        used_hz: the CPU that the cell uses without them, (n_bs,).
+    """
+
+    tasks: Ints
+    own_hz: Array
+    others_hz: Array
+    used_hz: Array
+
+
+class _Slot:
+    """The tasks of one slot and what they cost."""
+
+    def __init__(self, scenario: Scenario, state: SystemState) -> None:
+        self._scenario, self._state, self._n_bs = scenario, state, scenario.n_bs
+        self._received_w, self._cycles = state.received_w, state.cycles
+        self._cpu_hz = state.cpu_hz * (1.0 - MARGIN)
+        self._members = [np.flatnonzero(scenario.cell == bs) for bs in range(self._n_bs)]
+        everywhere = np.broadcast_to(np.arange(self._n_bs)[:, None], (self._n_bs, scenario.n_devices))
+        link = physics.link_delay_s(state.size_bits, everywhere, scenario.cell, state.link_bps)
+        self._left_s = state.deadline_s[:, None] - link.T
+
+    def needs_hz(self, tasks: Ints, heard_w: Array) -> Array:
+        """l of (18) at each BS, infinite where it cannot be: by the deadline, with the energy and the BS's CPU.
+
+        Args:
+            tasks: who sends.
+            heard_w: S of each one's cell, itself included; it broadcasts to (..., tasks).
+
+        Returns:
+            (..., tasks, n_bs), in Hz.
+        """
+        state, scenario, own = self._state, self._scenario, self._received_w[tasks]
+        others = physics.others_w(heard_w, own, scenario.interference)
+        bandwidth = scenario.device_bandwidth_hz[tasks]
+        rate = physics.uplink_rate_bps(own, others, bandwidth, scenario.noise_w_per_hz)
+        delay = physics.uplink_delay_s(state.size_bits[tasks], True, rate)
+        energy = physics.uplink_energy_j(state.power_w[tasks], delay)
+        slack = self._left_s[tasks] - delay[..., None]
+        needs = physics.required_cpu_hz(self._cycles[tasks, None], slack)
+        possible = physics.affordable(energy, state.energy_j[tasks])[..., None] & (needs <= self._cpu_hz)
+        return np.where(possible, needs, np.inf)
+
+    def prices(self) -> tuple[float, Array, Array]:
+        """The price of the CPU, in income per Hz; the limit on S, and the price of a watt, of each cell, (n_bs,)."""
+        cells = [self._cell(tasks) for tasks in self._members]
+        pays = self._state.award / np.concatenate([cell.least_hz.min(axis=0) for cell in cells])
+        able = pays[pays > 0] if pays.any() else np.ones(1)
+        low, high = np.log(CHEAP * able.min()), np.log(able.max())
+        for _ in range(PRICINGS):
+            middle = 0.5 * (low + high)
+            choices = [self._choice(cell, np.exp(middle)) for cell in cells]
+            scarce = sum(choice.used_hz for choice in choices) > self._cpu_hz.sum()
+            low, high = (middle, high) if scarce else (low, middle)
+        limit_w, price_w, _ = np.array(choices).T
+        return float(np.exp(middle)), limit_w, price_w
+
+    def _cell(self, tasks: Ints) -> _Cell:
+        """A cell, with what its quietest 1, 2, ... devices send as limits."""
+        sums = np.sort(self._received_w[tasks]).cumsum() * (1.0 + MARGIN)
+        limits = sums[np.linspace(0, len(sums) - 1, min(LIMITS, len(sums))).astype(int)]
+        below = self._received_w[tasks] <= limits[:, None]
+        least = self.needs_hz(tasks, limits[:, None]).min(axis=-1)
+        return _Cell(tasks, limits, np.where(below, least, np.inf))
+
+    def _choice(self, cell: _Cell, price: float) -> _Choice:
+        """The limit under which a cell's tasks are worth most after their CPU, those first that pay most per watt."""
+        own = self._received_w[cell.tasks]
+        worth = np.maximum(self._state.award[cell.tasks] - price * cell.least_hz, 0.0)
+        per_w = np.divide(worth, own, out=np.zeros_like(worth), where=worth > 0)
+        order = np.argsort(-per_w, axis=1)
+        fits = own[order].cumsum(axis=1) <= cell.limits_w[:, None]
+        ranked = np.where(fits, np.take_along_axis(worth, order, axis=1), 0.0)
+        best = int(ranked.sum(axis=1).argmax())
+        taken, left_out = order[best, ranked[best] > 0], order[best, ~fits[best]]
+        next_w = per_w[best, left_out[0]] if len(left_out) else 0.0
+        return _Choice(cell.limits_w[best], next_w, cell.least_hz[best, taken].sum())
+
+    def filled(self, price: float, limit_w: Array, price_w: Array) -> Ints:
+        """The BS of each task, -1 where it is discarded, (n_devices,), step 2; see `prices` for the arguments."""
+        cell, own = self._scenario.cell, self._received_w
+        needs = self.needs_hz(np.arange(len(cell)), limit_w[cell])
+        score = self._state.award / (price * needs.min(axis=1) + price_w[cell] * own)
+        best_first = np.argsort(-score)[: np.count_nonzero(score > 0)]
+        placement, room, left = np.full(len(cell), -1), self._cpu_hz.tolist(), limit_w.tolist()
+        columns = (values[best_first].tolist() for values in (cell, own, needs))
+        for task, home, sent, needed in zip(best_first, *columns, strict=True):
+            spare, bs = max((room[bs] - hz, bs) for bs, hz in enumerate(needed))
+            if spare >= 0 and sent <= left[home]:
+                placement[task], room[bs] = bs, spare
+                left[home] -= sent
+        return placement
+
+    def add(self, placement: Ints) -> None:
+        """Adds tasks to a feasible placement, in place, while one fits: step 3."""
+        offers = [self._offers(placement, bs) for bs in range(self._n_bs)]
+        while True:
+            tasks, own, others = (np.concatenate(parts) for parts in list(zip(*offers, strict=True))[:3])
+            room = self._cpu_hz - sum(offer.used_hz for offer in offers) - others
+            spare = room - own
+            at, fits = spare.argmax(axis=1), (room.min(axis=1) >= 0) & (spare.max(axis=1) >= 0)
+            if not fits.any():
+                return
+            cost = others.sum(axis=1) + own[np.arange(len(tasks)), at]
+            best = np.where(fits, self._state.award[tasks] / cost, -1.0).argmax()
+            placement[tasks[best]] = at[best]
+            bs = self._scenario.cell[tasks[best]]
+            offers[bs] = self._offers(placement, bs)
+
+    def _offers(self, placement: Ints, bs: int) -> _Offers:
+        """What a cell's silent tasks would cost."""
+        members = self._members[bs]
+        sending, silent = members[placement[members] >= 0], members[placement[members] < 0]
+        at, heard = placement[sending], self._received_w[sending].sum()
+        louder = heard + self._received_w[silent]
+        number = np.arange(len(sending))
+        now = self.needs_hz(sending, heard)[number, at]
+        then = self.needs_hz(sending, louder[:, None])[:, number, at]
+        others = physics.cell_sum(then - now, at, self._n_bs)
+        return _Offers(silent, self.needs_hz(silent, louder), others, physics.cell_sum(now, at, self._n_bs))
