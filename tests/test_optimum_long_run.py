@@ -10,8 +10,10 @@ from mecsim.agents import Agent, make_agent
 from mecsim.deployment import rollout
 from mecsim.lookup import every_placement, feasible
 from mecsim.optimum import idle_states, long_run_bound, per_slot_bounds
-from mecsim.optimum.demands import Demands
-from mecsim.optimum.long_run import slot_bound
+from mecsim.optimum.demands import Demands, stacked
+from mecsim.optimum.long_run import linked
+from mecsim.optimum.slots import slots_bound
+from mecsim.optimum.tangents import Tangents
 from mecsim.outcome import uplink
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
@@ -112,17 +114,91 @@ def test_where_energy_alone_is_scarce_it_is_what_each_device_can_buy_with_its_ow
     assert (bound.price_per_j > 0).any()
 
 
-def test_any_prices_of_energy_give_a_bound() -> None:
-    scenario = TINY.replace(interference=1.0)
+@pytest.mark.parametrize("alpha", [0.0, 0.03, 1.0])
+def test_any_prices_give_a_bound(alpha) -> None:
+    scenario = TINY.replace(interference=alpha)
     states = idle_states(scenario, 2, 3)
     best = best_path(scenario, states)
     budget = states[0].energy_j + sum(state.harvest_j for state in states[:-1])
-    rng = np.random.default_rng(0)
+    demands, rng = Demands(scenario, stacked(states)), np.random.default_rng(0)
     for _ in range(20):
         price_per_j = rng.exponential(rng.choice([1.0, 30.0, 300.0]), scenario.n_devices)
-        cpu_price = rng.exponential(2e-9, scenario.n_bs)
-        slots = [slot_bound(Demands(scenario, state), price_per_j, cpu_price).upper for state in states]
-        assert best <= sum(slots) + price_per_j @ budget
+        cpu_price = rng.exponential(2e-9, len(states))
+        bound = slots_bound(demands, np.arange(2), price_per_j, cpu_price).sum() + price_per_j @ budget
+        assert best <= bound
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes"), [("calibrated", {"interference": 0.0}), ("calibrated", {}), ("printed", {})]
+)
+def test_a_slot_s_bound_is_hardly_above_its_optimum(preset, changes) -> None:
+    scenario = Scenario.preset(preset, **changes)
+    states = real_states(scenario)
+    bounds = slots_bound(Demands(scenario, stacked(states)), np.arange(3), np.zeros(165), np.full(2, 2e-9))
+    for state, bound in zip(states, bounds, strict=True):
+        bracket = per_slot_bounds(scenario, state)
+        assert bracket.lower <= bound <= 1.05 * bracket.lower
+
+
+def real_states(scenario: Scenario) -> list[SystemState]:
+    """Two slots of a system under all-on, after some in which the queues fill."""
+    system, agent, found = PhysicalSystem(scenario, 7), make_agent("all-on", scenario), []
+    for slot in range(16):
+        if slot >= 14:
+            found.append(system.state)
+        system.step(agent.act(system.state))
+    return found
+
+
+def test_bss_without_links_do_not_share_their_cpu() -> None:
+    """Each cell alone in a world of its own earns at most what it does in one with others that it is not linked to."""
+    scenario = SMALL.replace(devices=(2, 12), links=(), interference=0.0, initial_energy_j=10.0, cpu_hz=2e8)
+    states = idle_states(scenario, 3, 6)
+    apart = long_run_bound(scenario, states).income
+    assert max(_best_of_cells(scenario, states)) <= apart
+    joined = scenario.replace(links="all")
+    assert apart < 0.97 * long_run_bound(joined, idle_states(joined, 3, 6)).income
+    assert apart <= 1.1 * sum(_best_of_cells(scenario, states))
+
+
+def _best_of_cells(scenario: Scenario, states: list[SystemState]) -> list[float]:
+    """The mean income of each cell at the best actions of the slots, energy being no limit."""
+    earned = np.zeros(scenario.n_bs)
+    for state in states:
+        taken = per_slot_bounds(scenario, state, gap=0.0).action.offload
+        earned += physics.cell_sum(np.where(taken, state.award, 0.0), scenario.cell, scenario.n_bs)
+    return (earned / len(states)).tolist()
+
+
+def test_linked_bss_are_one_group_also_by_way_of_others() -> None:
+    groups = {links: linked(Scenario(links=links).link_rates_bps) for links in ("all", "line", (), ((0, 2),))}
+    assert [group.tolist() for group in groups["all"]] == [group.tolist() for group in groups["line"]]
+    assert [group.tolist() for group in groups["line"]] == [[0, 1, 2]]
+    assert [group.tolist() for group in groups[()]] == [[0], [1], [2]]
+    assert [group.tolist() for group in groups[((0, 2),)]] == [[0, 2], [1]]
+
+
+def test_tangents_find_the_least_value_of_convex_functions() -> None:
+    """Each is the largest of four lines; the start lies beside the least value, below it, far below it and above it."""
+    slopes = np.array(
+        [[-3.0, -1.0, 0.5, 2.0], [-2.0, -0.1, 0.1, 1.0], [-1.0, -0.5, -0.2, 0.1], [1.0, 2.0, 3.0, 4.0]]
+    )
+    heights = np.array(
+        [[6.0, 3.0, 0.5, -4.0], [9.0, 2.0, 1.0, -8.0], [50.0, 40.0, 20.0, 5.0], [0.0, 0.0, 0.0, 0.0]]
+    )
+    search, slots = Tangents(np.ones(4)), np.arange(4)
+    for _ in range(30):
+        values = heights + slopes * search.at[:, None]
+        steepest = values.argmax(axis=1)
+        search.add(values[slots, steepest], slopes[slots, steepest])
+    fine = np.linspace(0.0, 60.0, 600_001)
+    least = [
+        (height[:, None] + slope[:, None] * fine).max(axis=0).min()
+        for height, slope in zip(heights, slopes, strict=True)
+    ]
+    assert search.best == pytest.approx(np.array(least), abs=1e-3)
+    at_best = (heights + slopes * search.best_at[:, None]).max(axis=1)
+    assert np.array_equal(at_best, search.best)
 
 
 def test_idle_states_are_the_world_that_every_policy_meets() -> None:
@@ -152,5 +228,9 @@ def test_without_any_energy_nothing_can_be_earned() -> None:
 def test_refuses_no_slots_and_negative_iterations() -> None:
     with pytest.raises(SettingError, match=r"states = \[\] is not allowed"):
         long_run_bound(TINY, [])
+    states = idle_states(TINY, 0, 2)
+    cut_off = replace(states[1], link_bps=np.zeros((2, 2)))
+    with pytest.raises(SettingError, match=r"states\[1\].link_bps is not allowed: it should be that of"):
+        long_run_bound(TINY, [states[0], cut_off])
     with pytest.raises(SettingError, match=r"iterations = -1 is not allowed"):
         long_run_bound(TINY, idle_states(TINY, 0, 1), iterations=-1)

@@ -80,13 +80,24 @@ class Cell:
 
 
 def bucket_edges(demands: Demands, bs: int, low_w: float, high_w: float, count: int) -> Array:
-    """Ends of buckets between two powers, (buckets + 1,): noise and interference grow by the same factor in each."""
-    if not demands.alpha:
+    """Ends of buckets between two powers, ascending and each once, (buckets + 1,), see `cut`."""
+    if not demands.alpha or high_w <= low_w:
         return np.array([low_w, high_w])
-    noise = demands.noise_w[bs] / demands.alpha
-    edges = (noise + low_w) * ((noise + high_w) / (noise + low_w)) ** np.linspace(0.0, 1.0, count + 1) - noise
-    edges[0], edges[-1] = low_w, high_w
-    return np.unique(np.clip(edges, low_w, high_w)) if high_w > low_w else np.array([low_w, high_w])
+    return np.unique(cut(demands.noise_w[bs] / demands.alpha, np.array(low_w), np.array(high_w), count))
+
+
+def cut(quiet_w: float, low_w: Array, high_w: Array, count: int) -> Array:
+    """Ends of parts between powers, (...) -> (..., count + 1): noise and interference grow alike in each part.
+
+    Args:
+        quiet_w: the power whose interference is as much as the noise, B N0 / alpha.
+        low_w, high_w: where the first part begins and the last one ends, (...).
+        count: how many parts.
+    """
+    growth = (quiet_w + high_w) / (quiet_w + low_w)
+    inside = (quiet_w + low_w)[..., None] * growth[..., None] ** (np.arange(1, count) / count) - quiet_w
+    inside = np.clip(inside, low_w[..., None], high_w[..., None])
+    return np.concatenate((low_w[..., None], inside, high_w[..., None]), axis=-1)
 
 
 def fractional(worth: Array, received_w: Array, limit_w: Array) -> tuple[Array, Array]:
@@ -96,7 +107,7 @@ def fractional(worth: Array, received_w: Array, limit_w: Array) -> tuple[Array, 
     whatever nu is, and so does not depend on how well the shares were found.
 
     Args:
-        worth: (..., tasks); negative where a task had better stay silent.
+        worth: (..., tasks); where it is not above 0, a task had better stay silent.
         received_w: p h, (..., tasks).
         limit_w: (...).
 
@@ -105,17 +116,24 @@ def fractional(worth: Array, received_w: Array, limit_w: Array) -> tuple[Array, 
     """
     worth = np.maximum(worth, 0.0)
     received_w = np.broadcast_to(received_w, worth.shape)
+    bound, share = np.asarray(worth.sum(axis=-1)), (worth > 0).astype(np.float64)
+    limit_w = np.asarray(limit_w)
+    tight = np.asarray((received_w * share).sum(axis=-1) > limit_w)
+    if tight.any():
+        bound[tight], share[tight] = _rationed(worth[tight], received_w[tight], limit_w[tight])
+    return bound, share
+
+
+def _rationed(worth: Array, received_w: Array, limit_w: Array) -> tuple[Array, Array]:
+    """`fractional` of rows where not all tasks fit that are worth something, (rows, tasks)."""
     ratio = np.divide(worth, received_w, out=np.zeros_like(worth), where=worth > 0)
     order = np.argsort(-ratio, axis=-1)
     sent = np.take_along_axis(received_w, order, axis=-1)
-    room = limit_w[..., None] - (sent.cumsum(axis=-1) - sent)
+    room = limit_w[:, None] - (sent.cumsum(axis=-1) - sent)
     full: Bools = room < sent
-    last = full.argmax(axis=-1)[..., None]
-    price = np.where(
-        full.any(axis=-1), np.take_along_axis(np.take_along_axis(ratio, order, -1), last, -1)[..., 0], 0
-    )
-    cost = np.multiply(price, limit_w, out=np.zeros_like(price), where=price > 0)
-    bound = cost + np.maximum(worth - price[..., None] * received_w, 0.0).sum(axis=-1)
+    last = np.take_along_axis(order, full.argmax(axis=-1)[:, None], axis=-1)
+    price = np.where(full.any(axis=-1), np.take_along_axis(ratio, last, axis=-1)[:, 0], 0.0)
+    bound = price * limit_w + np.maximum(worth - price[:, None] * received_w, 0.0).sum(axis=-1)
     taken = np.clip(np.divide(room, sent, out=np.ones_like(sent), where=full), 0.0, 1.0)
     share = np.empty_like(worth)
     np.put_along_axis(share, order, taken, axis=-1)

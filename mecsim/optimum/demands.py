@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 
 import numpy as np
 
 from mecsim import physics
 from mecsim.physics import Array, Ints
 from mecsim.scenario import Scenario
+from mecsim.settings import SettingError
 from mecsim.state import SystemState
 
 TOLERANCE = 1e-9
@@ -19,21 +21,36 @@ hundred doubles suffer, so that no action of the system is outside the relaxatio
 """
 
 
+def stacked(states: Sequence[SystemState]) -> SystemState:
+    """Many slots as one state whose arrays have an axis of slots before all others; the links are those of the first.
+
+    Raises:
+        SettingError: the links are not the same in all slots.
+    """
+    links = states[0].link_bps
+    for number, state in enumerate(states):
+        if not np.array_equal(state.link_bps, links):
+            raise SettingError(f"states[{number}].link_bps is not allowed: it should be that of states[0].")
+    names = {field.name for field in fields(SystemState)} - {"slot", "link_bps"}
+    arrays = {name: np.stack([getattr(state, name) for state in states]) for name in names}
+    return SystemState(slot=states[0].slot, link_bps=links, **arrays)
+
+
 class Demands:
-    """The tasks of one slot as functions of the powers that the BSs receive.
+    """The tasks of one slot, or of many (see `stacked`), as functions of the powers that the BSs receive.
 
     Args:
         scenario: parameters of the system.
-        state: what is known of the slot.
+        state: what is known of the slot; an axis of slots comes first where there is one.
 
     Attributes:
         n_bs: number of BSs.
         alpha: interference factor of (3).
-        award, received_w: of each device, (n_devices,).
+        award, received_w: of each device, (..., n_devices).
         cell: the serving BS of each device.
         members: the devices of each cell.
         noise_w: B N0 of each cell, (n_bs,).
-        cpu_hz: F, widened, (n_bs,).
+        cpu_hz: F, widened, (..., n_bs).
     """
 
     def __init__(self, scenario: Scenario, state: SystemState) -> None:
@@ -49,7 +66,8 @@ class Demands:
         )
         self._bandwidth_hz, self._noise_w_per_hz = scenario.device_bandwidth_hz, scenario.noise_w_per_hz
         everywhere = np.broadcast_to(np.arange(self.n_bs)[:, None], (self.n_bs, scenario.n_devices))
-        self._link_s = physics.link_delay_s(state.size_bits, everywhere, self.cell, state.link_bps).T
+        link_s = physics.link_delay_s(state.size_bits[..., None, :], everywhere, self.cell, state.link_bps)
+        self._link_s = np.swapaxes(link_s, -1, -2)
 
     def of_cell(self, bs: int, heard_w: Array) -> tuple[Array, Array]:
         """Demands and energies of a cell's tasks for each power S that its BS may receive in all.
@@ -59,28 +77,39 @@ class Demands:
 
         Args:
             bs: the cell.
-            heard_w: S, (...).
+            heard_w: S, (..., buckets).
 
         Returns:
             The CPU (18) that the task needs at each BS, (..., members, n_bs), in Hz, infinite where it cannot be done
             there: by its deadline, with the device's energy (5) and the BS's CPU; and the energy that its
-            transmission takes, (..., members), in J.
+            transmission takes, (..., members), in J; "..." includes the buckets.
         """
         tasks, state = self.members[bs], self._state
-        own = self.received_w[tasks]
+        own, size, power, limit_j, deadline, cycles = (
+            values[..., None, tasks]
+            for values in (
+                self.received_w,
+                state.size_bits,
+                state.power_w,
+                state.energy_j,
+                state.deadline_s,
+                state.cycles,
+            )
+        )
         others = physics.others_w(heard_w[..., None], own, self.alpha) if self.alpha else 0.0
         rate = physics.uplink_rate_bps(own, others, self._bandwidth_hz[tasks], self._noise_w_per_hz)
-        delay = physics.uplink_delay_s(state.size_bits[tasks], np.True_, rate)
+        delay = physics.uplink_delay_s(size, np.True_, rate)
         delay = np.broadcast_to(delay, (*heard_w.shape, len(tasks)))
-        energy = physics.uplink_energy_j(state.power_w[tasks], delay)
-        slack = physics.slack_s(state.deadline_s[tasks, None], delay[..., None], self._link_s[tasks])
-        needs = physics.required_cpu_hz(state.cycles[tasks, None], slack)
-        possible = (energy <= state.energy_j[tasks])[..., None] & (needs <= self.cpu_hz)
+        energy = physics.uplink_energy_j(power, delay)
+        link = self._link_s[..., None, tasks, :]
+        slack = physics.slack_s(deadline[..., None], delay[..., None], link)
+        needs = physics.required_cpu_hz(cycles[..., None], slack)
+        possible = (energy <= limit_j)[..., None] & (needs <= self.cpu_hz[..., None, None, :])
         return np.where(possible, needs, np.inf), energy
 
     def at(self, heard_w: Array) -> Array:
-        """Demands of all tasks when each BS receives the power S given, (n_bs,) -> (n_devices, n_bs), in Hz."""
-        return np.concatenate([self.of_cell(bs, heard_w[bs])[0] for bs in range(self.n_bs)])
+        """Demands of one slot's tasks when each BS receives the power S given, (n_bs,) -> (n_devices, n_bs), in Hz."""
+        return np.concatenate([self.of_cell(bs, heard_w[bs : bs + 1])[0][0] for bs in range(self.n_bs)])
 
     def sent_w(self, placement: Ints) -> Array:
         """S of every cell under a placement, (n_bs,), in W."""

@@ -7,23 +7,19 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
-from mecsim.optimum.cells import Cell, bucket_edges
-from mecsim.optimum.demands import TOLERANCE, Demands
+from mecsim.optimum.demands import TOLERANCE, Demands, stacked
 from mecsim.optimum.energy_prices import energy_prices
-from mecsim.optimum.prices import Priced, best_prices
-from mecsim.physics import Array
+from mecsim.optimum.slots import slots_bound
+from mecsim.physics import Array, Ints
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.state import Action, SystemState
 from mecsim.system import PhysicalSystem
 
-BUCKETS = 48
-"""Buckets of S of each cell at first."""
-ROUNDS = 3
-"""How often the buckets that matter are cut again, each into four."""
-NEAR = 0.02
-"""Share of a cell's best worth within which a bucket matters."""
+AT_ONCE = 25
+"""Slots that are bounded side by side: few enough that their tasks stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ def idle_states(scenario: Scenario, seed: int, slots: int) -> list[SystemState]:
     return found
 
 
-def long_run_bound(scenario: Scenario, states: Sequence[SystemState], iterations: int = 60) -> LongRunBound:
+def long_run_bound(scenario: Scenario, states: Sequence[SystemState], iterations: int = 100) -> LongRunBound:
     """Bounds what any policy can earn per slot over given slots, even one that knows all of them beforehand.
 
     A device cannot spend more than it had at first and has harvested before the last slot, nor in any one slot more
@@ -66,10 +62,11 @@ def long_run_bound(scenario: Scenario, states: Sequence[SystemState], iterations
         sum_t r(t) <= sum_t max [ r(t) - sum_j lambda_j E_j(t) ] + sum_j lambda_j budget_j
 
     for every lambda and every path of decisions. The maximum of a slot is bounded like a box of `per_slot_bounds`, by
-    prices of the CPU over buckets of the power S of each cell, with demands and energies at the lower end of each
-    bucket; buckets that matter are cut until they are narrow. What is left out is that energy must be there before it
-    is spent, except for the queue of a single slot: so the bound is looser where the first slots, with their empty
-    queues, are a large part of all.
+    a price of the CPU over buckets of the power S of each cell, with demands and energies at the lower end of each
+    bucket; buckets that matter are cut until they are narrow. The BSs that links join are pooled into one, and every
+    task needs what it needs where it needs least. What is left out is that energy must be there before it is spent,
+    except for the queue of a single slot: so the bound is looser where the first slots, with their empty queues, are a
+    large part of all; and what it costs to use another BS's CPU: so it is looser where links are few or slow.
 
     The bound holds on every path, not only on average, and in floating point (see `mecsim.optimum.demands.TOLERANCE`).
     How tight it is depends on how good the prices of energy are, which a subgradient method looks for.
@@ -81,7 +78,7 @@ def long_run_bound(scenario: Scenario, states: Sequence[SystemState], iterations
         iterations: steps of the search for the prices of energy.
 
     Raises:
-        SettingError: no slots, or negative iterations.
+        SettingError: no slots, slots with different links, or negative iterations.
     """
     if not len(states):
         raise SettingError("states = [] is not allowed: there should be at least one slot.")
@@ -89,32 +86,20 @@ def long_run_bound(scenario: Scenario, states: Sequence[SystemState], iterations
         raise SettingError(f"iterations = {iterations!r} is not allowed: it should be 0 or more.")
     began = perf_counter()
     budget_j = states[0].energy_j + sum(state.harvest_j for state in states[:-1])
-    slots = [Demands(scenario, state) for state in states]
-    price_per_j, cpu_price = energy_prices(slots, budget_j, iterations)
+    parts = [
+        Demands(scenario, stacked(states[first : first + AT_ONCE]))
+        for first in range(0, len(states), AT_ONCE)
+    ]
+    groups = linked(states[0].link_bps)
+    price_per_j, cpu_prices = energy_prices(parts, groups, budget_j, iterations)
     total = float(price_per_j @ budget_j) * (1.0 + TOLERANCE)
-    for demands, price in zip(slots, cpu_price, strict=True):
-        total += slot_bound(demands, price_per_j, np.full(demands.n_bs, price)).upper
-    return LongRunBound(total / len(slots), len(slots), price_per_j, perf_counter() - began)
+    for demands, prices in zip(parts, cpu_prices, strict=True):
+        for group, price in zip(groups, prices, strict=True):
+            total += float(slots_bound(demands, group, price_per_j, price).sum())
+    return LongRunBound(total / len(states), len(states), price_per_j, perf_counter() - began)
 
 
-def slot_bound(demands: Demands, price_per_j: Array, price: Array) -> Priced:
-    """Bounds the income of a slot less what its energy costs.
-
-    Args:
-        demands: the slot.
-        price_per_j: of energy, (n_devices,).
-        price: of the CPU of each BS to begin with, (n_bs,).
-    """
-    cells = []
-    for bs, members in enumerate(demands.members):
-        high = demands.received_w[members].sum() * (1.0 + TOLERANCE) if demands.alpha else np.inf
-        edges = bucket_edges(demands, bs, 0.0, high, BUCKETS)
-        cell = Cell.of(demands, bs, edges, price_per_j[members])
-        for _ in range(ROUNDS if demands.alpha else 0):
-            worth = cell.bound(price)
-            near = worth >= (1.0 - NEAR) * worth.max()
-            low, high_w = cell.low_w[near, None], cell.high_w[near, None]
-            edges = np.union1d(edges, (low + (high_w - low) * np.array([0.25, 0.5, 0.75])).ravel())
-            cell = Cell.of(demands, bs, edges, price_per_j[members])
-        cells.append(cell)
-    return best_prices(demands.cpu_hz, cells, price, -np.inf)
+def linked(link_bps: Array) -> list[Ints]:
+    """The BSs that links join, directly or by way of others, one array a group."""
+    count, of_bs = connected_components(link_bps > 0, directed=False)
+    return [np.flatnonzero(of_bs == group) for group in range(count)]
