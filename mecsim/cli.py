@@ -95,6 +95,33 @@ def claims(
 
 
 @app.command()
+def bounds(
+    preset: Annotated[
+        str | None, typer.Option(help="The scenario; by default each that the figures show.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+) -> None:
+    """Print where each algorithm stands below the certified bounds, from the stored runs."""
+    from mecsim.experiments.points import PRESETS
+    from mecsim.experiments.results import MissingRuns
+    from mecsim.experiments.standing import in_words, standings
+
+    found, unknown = {}, []
+    for name in [preset] if preset else PRESETS:
+        try:
+            found[name] = standings(name)
+        except MissingRuns as error:
+            unknown.append(str(error))
+    if as_json:
+        typer.echo(json.dumps([one._asdict() for of_preset in found.values() for one in of_preset], indent=1))
+    elif found:
+        typer.echo("\n\n".join(in_words(of_preset) for of_preset in found.values()))
+    if unknown:
+        typer.echo("\n".join(unknown), err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
 def calibrate(workers: Workers = None) -> None:
     """Compute what is missing of the calibration map, and print the cell that the rule picks."""
     from mecsim.experiments import calibration
@@ -107,14 +134,14 @@ def calibrate(workers: Workers = None) -> None:
 
 @app.command()
 def study(
-    names: Annotated[list[str], typer.Argument(help="Studies: lookup, guarantees.")],
+    names: Annotated[list[str], typer.Argument(help="Studies: lookup, guarantees, bounds.")],
     preset: Preset = "calibrated",
     seeds: Annotated[
         int | None, typer.Option(min=1, help="How many seeds; by default 5 for calibrated, 3 for others.")
     ] = None,
     workers: Workers = None,
 ) -> None:
-    """Measure what is not stored yet of some studies of Algorithm 1."""
+    """Measure what is not stored yet of some studies, of Algorithm 1 or of bounds."""
     from mecsim.experiments.studies import run_studies
 
     measurements = run_studies(names, preset, seeds, workers)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from mecsim import cli
 from mecsim.evaluation import verdict
-from mecsim.experiments import studies, study_guarantees, study_lookup
+from mecsim.experiments import checks, studies, study_guarantees, study_lookup
 from mecsim.experiments.checks import damaged
 from mecsim.experiments.provenance import MANIFEST, NUMERICS, read_manifest, write_manifest
 from mecsim.experiments.results import MissingRuns
@@ -21,10 +21,11 @@ from mecsim.experiments.studies import (
     STUDIES,
     Measurement,
     compute,
+    lacking_studies,
     missing_studies,
     run_studies,
+    stale_studies,
     studied,
-    study_problems,
 )
 from mecsim.experiments.study_guarantees import CONSTRAINTS, measure_guarantees
 from mecsim.experiments.study_lookup import measure_lookup, small_scenario
@@ -312,11 +313,11 @@ class TestProblems:
         return tmp_path
 
     def test_none_where_all_is_well(self, folder) -> None:
-        assert study_problems(folder) == []
+        assert lacking_studies(folder) == stale_studies(folder) == []
 
     def test_what_is_missing(self, folder) -> None:
         (folder / "guarantees-calibrated-seed1.parquet").unlink()
-        assert study_problems(folder) == [
+        assert lacking_studies(folder) == [
             "the study guarantees lacks 1 of 2 seeds for the preset calibrated; run "
             "`mecsim study guarantees --preset calibrated`."
         ]
@@ -324,25 +325,31 @@ class TestProblems:
 
     def test_what_was_made_by_other_numerics(self, folder, monkeypatch) -> None:
         monkeypatch.setattr(studies, "NUMERICS", 99)
-        found = study_problems(folder)
+        found = stale_studies(folder)
         assert len(found) == 3
         assert f"stale (numerics {NUMERICS}, now 99); delete it and run again" in found[0]
 
     def test_what_was_made_at_another_size_or_by_another_preset(self, folder, monkeypatch) -> None:
         monkeypatch.setitem(PRESETS, "printed", {**PRESETS["printed"], "tau_s": 4.0})
-        (found,) = study_problems(folder)
+        (found,) = stale_studies(folder)
         assert "guarantees-printed-seed0.parquet is stale (its preset or its sizes have changed)" in found
         monkeypatch.setitem(
             studies.STUDIES, "guarantees", replace(STUDIES["guarantees"], sizes={"actions": 5})
         )
-        assert len(study_problems(folder)) == 3
+        assert len(stale_studies(folder)) == 3
 
     def test_a_study_that_is_no_more(self, folder) -> None:
         manifest = json.loads((folder / MANIFEST).read_text())
         manifest["guarantees-printed-seed0.parquet"]["run"]["study"] = "tarot"
         (folder / MANIFEST).write_text(json.dumps(manifest))
-        (found,) = study_problems(folder)
+        (found,) = stale_studies(folder)
         assert "stale (its study or its preset is no more)" in found
+
+    def test_what_is_not_stored_is_missing_and_no_fault(self, monkeypatch, tmp_path) -> None:
+        monkeypatch.setattr(checks.studies, "lacking_studies", lambda: ["a study lacks a seed."])
+        monkeypatch.setattr(checks, "missing", lambda experiments: [])
+        monkeypatch.setattr(checks, "faults", lambda: ["a file is damaged."])
+        assert checks.problems() == ["a file is damaged.", "a study lacks a seed."]
 
 
 class TestRefuses:
@@ -353,7 +360,7 @@ class TestRefuses:
         ):
             with pytest.raises(
                 SettingError,
-                match=r"study = 'tarot' is not allowed: it should be one of lookup, guarantees\.$",
+                match=r"study = 'tarot' is not allowed: it should be one of lookup, guarantees, bounds\.$",
             ):
                 call()
         with pytest.raises(SettingError, match="preset = 'lunar' is not allowed"):
@@ -367,6 +374,11 @@ class TestRefuses:
         said = CliRunner().invoke(cli.app, words)
         assert told == [(["lookup", "guarantees"], "printed", 2, 1)]
         assert said.output == "2 measurements are stored.\n"
+
+
+def test_the_studies_behind_the_claims_are_stored() -> None:
+    for preset in studies.SEEDS:
+        assert missing_studies(["lookup", "guarantees"], preset) == []
 
 
 def test_the_claims_need_five_seeds_calibrated_and_three_printed() -> None:

@@ -19,7 +19,7 @@ RUNS = PROFILES["paper"].folder
 
 def problems() -> list[str]:
     """One sentence for everything that is wrong with data/ or missing from it; nothing where all is well."""
-    return [*faults(), *missing(EXPERIMENTS)]
+    return [*faults(), *missing(EXPERIMENTS), *studies.lacking_studies()]
 
 
 def faults() -> list[str]:
@@ -31,7 +31,7 @@ def faults() -> list[str]:
         *changed_defaults(),
         *uncalibrated(),
         *damaged(studies.FOLDER),
-        *studies.study_problems(),
+        *studies.stale_studies(),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Small seeded measurements of Algorithm 1 that no figure shows: computed, stored and read like the runs."""
+"""Seeded measurements beside the runs, of Algorithm 1 and of bounds: computed, stored and read like the runs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, w
 from mecsim.experiments.registry import PROFILES
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.store import DATA, read_tables, write_table
+from mecsim.experiments.study_bounds import bounds_sizes, measure_bounds
 from mecsim.experiments.study_guarantees import measure_guarantees
 from mecsim.experiments.study_lookup import measure_lookup
 from mecsim.scenario import PRESETS as SCENARIOS
@@ -23,22 +24,30 @@ from mecsim.settings import SettingError
 
 FOLDER = DATA / "studies"
 SEEDS = {preset: PROFILES["paper"].seeds_of(preset) for preset in PRESETS}
-"""How many seeds the claims need."""
+"""How many seeds the claims and the bounds need: those of the runs."""
 OTHER_SEEDS = 3
 """How many seeds another preset is measured with by default."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """One study: what measures a preset and a seed, giving rows with metric, devices and value, and its sizes."""
+    """One study.
+
+    Attributes:
+        measure: measures a preset and a seed, giving rows with metric, value and the columns of `index`.
+        sizes: what it takes beside these.
+        index: what tells the rows of a metric apart.
+    """
 
     measure: Callable[..., list[dict[str, Any]]]
     sizes: dict[str, Any]
+    index: tuple[str, ...] = ("devices",)
 
 
 STUDIES = {
     "lookup": Study(measure_lookup, {"devices": [5, 6, 7, 8, 9, 10], "states": 12, "paper_states": 120}),
     "guarantees": Study(measure_guarantees, {"actions": 20_000}),
+    "bounds": Study(measure_bounds, bounds_sizes(), ("panel", "label", "point", "slot")),
 }
 
 
@@ -75,7 +84,7 @@ def run_studies(
     Args:
         names: studies, see `STUDIES`.
         preset: the scenario.
-        seeds: how many seeds, counted from 0; by default what the claims need.
+        seeds: how many seeds, counted from 0; by default those of the runs.
         workers: processes side by side; by default one a core.
         folder: where they are stored.
 
@@ -89,26 +98,28 @@ def run_studies(
 
 
 def missing_studies(
-    names: Iterable[str] = tuple(STUDIES),
+    names: Iterable[str] | None = None,
     preset: str = "calibrated",
     seeds: int | None = None,
     folder: Path = FOLDER,
 ) -> list[Measurement]:
-    """The measurements of some studies that are not stored; see `run_studies`."""
-    return [one for one in _measurements(names, preset, seeds, folder) if not one.path.exists()]
+    """The measurements of some studies, by default of all, that are not stored; see `run_studies`."""
+    wanted = STUDIES if names is None else names
+    return [one for one in _measurements(wanted, preset, seeds, folder) if not one.path.exists()]
 
 
 def compute(measurement: Measurement) -> None:
     """Measures and stores one preset and seed."""
     made_by = provenance(measurement.settings)
-    measure = STUDIES[measurement.study].measure
-    frame = pd.DataFrame(measure(measurement.preset, measurement.seed, **measurement.sizes))
+    study = STUDIES[measurement.study]
+    frame = pd.DataFrame(study.measure(measurement.preset, measurement.seed, **measurement.sizes))
     frame = frame.assign(study=measurement.study, preset=measurement.preset, seed=measurement.seed)
-    write_table(measurement.path, frame[["study", "preset", "seed", "metric", "devices", "value"]], made_by)
+    columns = ["study", "preset", "seed", "metric", *study.index, "value"]
+    write_table(measurement.path, frame[columns], made_by)
 
 
 def studied(name: str, preset: str = "calibrated", folder: Path = FOLDER) -> pd.DataFrame:
-    """The table of a study over all stored seeds: columns study, preset, seed, metric, devices, value.
+    """The table of a study over all stored seeds: columns study, preset, seed, metric, those of its index, value.
 
     Raises:
         SettingError: the study is not known.
@@ -123,8 +134,8 @@ def studied(name: str, preset: str = "calibrated", folder: Path = FOLDER) -> pd.
         ) from None
 
 
-def study_problems(folder: Path = FOLDER) -> list[str]:
-    """One sentence for every measurement that the claims need and that is missing, or is stale."""
+def lacking_studies(folder: Path = FOLDER) -> list[str]:
+    """One sentence for every study of which measurements are not stored that the claims or the bounds need."""
     found = []
     for preset in SEEDS:
         for name in STUDIES:
@@ -134,11 +145,17 @@ def study_problems(folder: Path = FOLDER) -> list[str]:
                     f"the study {name} lacks {missing} of {SEEDS[preset]} seeds for the preset {preset}; run "
                     f"{_command(name, preset)}."
                 )
-    for name, entry in sorted(read_manifest(folder).items()):
-        why = _stale(entry, folder)
-        if why:
-            found.append(f"data/{folder.name}/{name} is stale ({why}); delete it and run again.")
     return found
+
+
+def stale_studies(folder: Path = FOLDER) -> list[str]:
+    """One sentence for every stored measurement that is not what would be measured now."""
+    reasons = ((name, _stale(entry, folder)) for name, entry in sorted(read_manifest(folder).items()))
+    return [
+        f"data/{folder.name}/{name} is stale ({why}); delete it and run again."
+        for name, why in reasons
+        if why
+    ]
 
 
 def _stale(entry: dict[str, Any], folder: Path) -> str:

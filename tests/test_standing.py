@@ -1,0 +1,343 @@
+"""Where each algorithm stands: the study of bounds, ratios from made-up tables, no stored income above a bound."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from mecsim.agents import make_agent
+from mecsim.cli import app
+from mecsim.deployment import rollout
+from mecsim.evaluation import interval
+from mecsim.experiments import standing, studies
+from mecsim.experiments.checks import RUNS
+from mecsim.experiments.provenance import read_manifest
+from mecsim.experiments.results import MissingRuns
+from mecsim.experiments.runs import EVALUATION_WORLDS, Run
+from mecsim.experiments.standing import Standing, averaged, by_point, in_words, ratios, standings
+from mecsim.experiments.store import read_tables
+from mecsim.experiments.studies import STUDIES, Measurement, compute, studied
+from mecsim.experiments.study_bounds import LONG_RUN, LOWER, UPPER, bounded_runs, measure_bounds, point_of
+from mecsim.scenario import Scenario
+from mecsim.settings import SettingError
+from mecsim.system import PhysicalSystem
+
+POINTS = {"fig6a": ["1", "1.3"], "fig6b": ["5", "8"]}
+"""The first of each panel is the default, which they share."""
+SLOTS = 500
+REFERENCE = (49, 99)
+SHARE = {"INTO": 0.9, "greedy": 0.8}
+"""Of the long-run bound that each agent earns in the made-up tables, and a tenth less in the reference states."""
+
+
+def made_up_bounds(seeds: range, preset: str = "calibrated") -> pd.DataFrame:
+    """Bounds that differ from point to point and seed to seed, with two reference states."""
+    rows, heights = [], {}
+    for seed in seeds:
+        for panel, label, run in bounded_runs(preset, seed, POINTS, SLOTS):
+            height = heights.setdefault(run.key, 100.0 + 10.0 * len(heights))
+            where = {"study": "bounds", "preset": preset, "seed": seed, "panel": panel, "label": label}
+            values = [(LONG_RUN, -1, 2.0 * height)]
+            values += [(LOWER, slot, height * (1 + at)) for at, slot in enumerate(REFERENCE)]
+            values += [(UPPER, slot, height * (1.02 + at * 1.05)) for at, slot in enumerate(REFERENCE)]
+            rows += [
+                {**where, "point": run.key, "metric": metric, "slot": slot, "value": value}
+                for metric, slot, value in values
+            ]
+    return pd.DataFrame(rows)
+
+
+def made_up_results(bounds: pd.DataFrame, panel: str, seeds: set[int]) -> pd.DataFrame:
+    """Incomes as `results` gives them: a share of the bounds, less a hundredth for each seed."""
+    here = bounds[(bounds["panel"] == panel) & bounds["seed"].isin(seeds)]
+    parts = []
+    for agent, share in SHARE.items():
+        at = share - 0.01 * here["seed"]
+        metric = here["metric"].map({LONG_RUN: "income", UPPER: "reference income"})
+        value = here["value"] * np.where(here["metric"] == LONG_RUN, at, at - 0.1)
+        parts.append(here.assign(agent=agent, metric=metric, value=value).dropna())
+    return pd.concat(parts)[["label", "agent", "seed", "metric", "slot", "value"]]
+
+
+@pytest.fixture
+def stored(monkeypatch):
+    """Puts made-up bounds and runs in the place of what is stored; some seeds have one of them alone."""
+
+    def put(with_bounds=range(3), with_runs=range(3), bounds=None):
+        table = made_up_bounds(with_bounds) if bounds is None else bounds
+        sizes = {"points": POINTS, "slots": SLOTS, "gap": 0.03}
+        monkeypatch.setitem(studies.STUDIES, "bounds", replace(STUDIES["bounds"], sizes=sizes))
+        monkeypatch.setattr(standing, "PANELS", tuple(POINTS))
+        monkeypatch.setattr(standing, "studied", lambda name, preset: table[table["preset"] == preset])
+        monkeypatch.setattr(standing, "stored_seeds", lambda name, preset: list(with_runs))
+        monkeypatch.setattr(
+            standing, "results", lambda name, preset, seeds: made_up_results(table, name, seeds)
+        )
+
+    return put
+
+
+class TestRatios:
+    def test_income_over_the_bound_by_point_agent_and_seed(self, stored) -> None:
+        stored()
+        table = ratios()
+        assert table.columns.tolist() == standing.COLUMNS
+        assert len(table) == 4 * 2 * 3 * 2
+        for (agent, seed, bound), part in table.groupby(["agent", "seed", "bound"]):
+            off = 0.1 if bound == "per slot" else 0.0
+            assert part["ratio"].to_numpy() == pytest.approx(SHARE[agent] - 0.01 * seed - off)
+        assert table[table["bound"] == "long run"]["bracket_gap"].isna().all()
+        # By hand: the upper ends add up to 1.02 + 2.07, the lower ones to 1 + 2.
+        assert table[table["bound"] == "per slot"]["bracket_gap"].to_numpy() == pytest.approx(3.09 / 3 - 1)
+        places = table.groupby(["panel", "label"])["x"].unique().map(list).to_dict()
+        assert places == {
+            ("fig6a", "1"): [1.0],
+            ("fig6a", "1.3"): [1.3],
+            ("fig6b", "5"): [5.0],
+            ("fig6b", "8"): [8.0],
+        }
+
+    def test_the_sums_are_compared_and_not_the_slots(self, stored) -> None:
+        """A slot in which much can be earned weighs more."""
+        table = made_up_bounds(range(2))
+        table.loc[(table["metric"] == UPPER) & (table["slot"] == 99), "value"] *= 10.0
+        stored(bounds=table)
+        found = ratios()
+        earned = made_up_results(table, "fig6a", {0})
+        mine = earned[(earned["agent"] == "INTO") & (earned["label"] == "1.3") & (earned["slot"] >= 0)][
+            "value"
+        ]
+        most = table[(table["metric"] == UPPER) & (table["label"] == "1.3") & (table["seed"] == 0)]["value"]
+        row = found[(found["agent"] == "INTO") & (found["label"] == "1.3") & (found["seed"] == 0)]
+        assert row["ratio"].iloc[0] == pytest.approx(mine.sum() / most.sum())
+
+    def test_a_point_that_panels_share_counts_once(self, stored) -> None:
+        stored()
+        table = ratios()
+        default = table["point"].isin(table[table["label"] == "1"]["point"])
+        table.loc[default, "ratio"] = 0.0
+        found = {(one.bound, one.agent): one for one in averaged(table)}
+        # Two of the three distinct points of a seed keep their ratio.
+        expected = interval([(0.9 - 0.01 * seed) * 2 / 3 for seed in range(3)])
+        assert found["long run", "INTO"][3:7] == pytest.approx(expected)
+
+    def test_the_interval_is_that_over_seeds(self, stored) -> None:
+        stored()
+        found = standings()
+        assert [(one.bound, one.agent) for one in found] == [
+            ("per slot", "INTO"),
+            ("per slot", "greedy"),
+            ("long run", "INTO"),
+            ("long run", "greedy"),
+        ]
+        for one in found:
+            off = 0.1 if one.bound == "per slot" else 0.0
+            share = SHARE[one.agent] - off
+            assert one[3:7] == pytest.approx(interval([share, share - 0.01, share - 0.02]))
+            assert one.seeds == 3
+            assert (one.bracket_gap is None) == (one.bound == "long run")
+
+    def test_by_point_has_each_place_on_each_axis(self, stored) -> None:
+        stored()
+        table = by_point(ratios())
+        assert table.columns.tolist() == ["panel", "label", "x", *Standing._fields]
+        assert table.groupby("panel")["x"].unique().map(list).to_dict() == {
+            "fig6a": [1.0, 1.3],
+            "fig6b": [5.0, 8.0],
+        }
+        assert len(table) == 4 * 2 * 2
+        assert (table["low"] < table["ratio"]).all()
+
+    def test_seeds_that_lack_runs_or_bounds_do_not_count(self, stored) -> None:
+        stored(with_bounds=range(4), with_runs=range(1, 6))
+        assert set(ratios()["seed"]) == {1, 2, 3}
+        bounds = made_up_bounds(range(4))
+        cut_off = (bounds["seed"] == 2) & (bounds["panel"] == "fig6b") & (bounds["label"] == "8")
+        stored(bounds=bounds[~cut_off], with_runs=range(1, 6))
+        assert set(ratios()["seed"]) == {1, 3}
+
+    def test_bounds_of_another_scenario_under_the_same_label_do_not_count(self, stored) -> None:
+        bounds = made_up_bounds(range(3))
+        other = made_up_bounds(range(3), "printed")["point"]
+        stored(bounds=bounds.assign(point=np.where(bounds["seed"] == 0, other, bounds["point"])))
+        assert set(ratios()["seed"]) == {1, 2}
+
+    def test_what_is_missing_is_said_with_how_to_compute_it(self, stored) -> None:
+        stored(with_bounds=range(1), with_runs=range(3))
+        with pytest.raises(MissingRuns) as error:
+            standings()
+        assert str(error.value) == (
+            "bounds: of calibrated, 3 seeds have all runs of Fig. 6, 1 have all bounds and 1 both, where 2 are needed; "
+            "compute them with `mecsim run fig6a fig6b --profile paper --preset calibrated` and "
+            "`mecsim study bounds --preset calibrated`."
+        )
+
+    def test_an_unknown_preset_is_refused(self) -> None:
+        with pytest.raises(SettingError, match="preset = 'lunar' is not allowed"):
+            standings("lunar")
+
+
+KEYS = ["preset", "bound", "agent", "ratio", "low", "high", "seeds", "bracket_gap"]
+"""Of an object of `mecsim bounds --json`."""
+
+
+class TestCommand:
+    @pytest.fixture
+    def call(self, monkeypatch):
+        """The command where `printed` lacks what it needs."""
+
+        def standings(preset):
+            if preset == "printed":
+                raise MissingRuns("the study bounds is not stored for the preset printed.")
+            return [
+                Standing(preset, "per slot", "INTO", 0.97, 0.96, 0.98, 5, 0.0123),
+                Standing(preset, "per slot", "all-on", 0.9, 0.89, 0.91, 5, 0.0123),
+                Standing(preset, "long run", "INTO", 0.92, 0.91, 0.93, 5, None),
+                Standing(preset, "long run", "all-on", 0.81, 0.8, 0.82, 5, None),
+            ]
+
+        monkeypatch.setattr(standing, "standings", standings)
+        return lambda *words: CliRunner().invoke(app, ["bounds", *words])
+
+    def test_as_json(self, call) -> None:
+        done = call("--preset", "calibrated", "--json")
+        told = json.loads(done.stdout)
+        assert done.exit_code == 0
+        assert [list(one) for one in told] == [KEYS] * 4
+        assert [one["bracket_gap"] for one in told] == [0.0123, 0.0123, None, None]
+        assert told[0]["ratio"] == 0.97
+
+    def test_as_text(self, call) -> None:
+        lines = call("--preset", "calibrated").stdout.splitlines()
+        assert lines[0].startswith("calibrated: ")
+        assert lines[0].endswith("5 seeds")
+        assert lines[2] == "INTO    0.970 [0.960, 0.980]  0.920 [0.910, 0.930]"
+        assert lines[3] == "all-on  0.900 [0.890, 0.910]  0.810 [0.800, 0.820]"
+        assert lines[4] == "The optimum of a slot lies at most 1.2 % below its bound."
+
+    @pytest.mark.parametrize("form", [[], ["--json"]])
+    def test_a_preset_that_lacks_its_bounds_is_named_and_the_other_is_told(self, call, form) -> None:
+        done = call(*form)
+        assert done.exit_code == 1
+        assert done.stderr == "the study bounds is not stored for the preset printed.\n"
+        assert '"calibrated"' in done.stdout if form else done.stdout.startswith("calibrated: ")
+
+    def test_nothing_but_the_sentence_where_nothing_is_stored(self, call) -> None:
+        done = call("--preset", "printed")
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert json.loads(call("--preset", "printed", "--json").stdout) == []
+
+    def test_the_words_align_whatever_the_agents_are_called(self, stored) -> None:
+        stored()
+        lines = in_words(standings()).splitlines()
+        assert {line.index("0.") for line in lines[2:4]} == {len("greedy") + 2}
+
+
+FEW = {"fig6a": ["1"], "fig6b": ["5", "3"]}
+
+
+@pytest.fixture(scope="module")
+def measured() -> pd.DataFrame:
+    return pd.DataFrame(measure_bounds("calibrated", 4, FEW, slots=100, gap=0.03))
+
+
+class TestStudy:
+    def test_every_point_has_a_bracket_in_each_reference_state_and_a_long_run_bound(self, measured) -> None:
+        assert measured.columns.tolist() == ["panel", "label", "point", "slot", "metric", "value"]
+        for _, part in measured.groupby(["panel", "label"]):
+            assert [(row.metric, row.slot) for row in part.itertuples()] == [
+                (LOWER, 49),
+                (UPPER, 49),
+                (LOWER, 99),
+                (UPPER, 99),
+                (LONG_RUN, -1),
+            ]
+        wide = measured.pivot_table(index=["panel", "label", "slot"], columns="metric", values="value")
+        brackets = wide.dropna(subset=[UPPER])
+        assert (brackets[LOWER] > 0).all()
+        assert (brackets[LOWER] <= brackets[UPPER]).all()
+        assert (brackets[UPPER] <= 1.03 * brackets[LOWER]).all()
+
+    def test_a_shared_point_is_one_and_another_is_not(self, measured) -> None:
+        value = measured.groupby(["panel", "label"])["value"].agg(list)
+        point = measured.groupby(["panel", "label"])["point"].unique().map(list)
+        assert value["fig6a", "1"] == value["fig6b", "5"] != value["fig6b", "3"]
+        assert point["fig6a", "1"] == point["fig6b", "5"] != point["fig6b", "3"]
+        assert measured["point"].nunique() == 2
+
+    def test_no_agent_beats_the_long_run_bound_of_its_world(self, measured) -> None:
+        bound = measured[measured["metric"] == LONG_RUN].set_index(["panel", "label"])["value"]
+        for key, changes in ((("fig6a", "1"), {}), (("fig6b", "3"), {"cpu_hz": 3e9})):
+            scenario = Scenario.preset("calibrated", **changes)
+            earned = [
+                rollout(
+                    make_agent(name, scenario), PhysicalSystem(scenario, EVALUATION_WORLDS + 4), 100
+                ).income.mean()
+                for name in ("all-on", "OLNPO")
+            ]
+            assert 0.7 * bound[key] < max(earned) <= bound[key]
+
+    def test_a_point_is_named_by_scenario_and_world_alone(self) -> None:
+        here = Run(agent="all-on", slots=0, changes={"cpu_hz": (4e9,) * 3}, seed=1)
+        there = Run(agent="INTO", changes={"cpu_hz": 4e9}, settings={"gamma": 0.5}, seed=1)
+        assert point_of(there) == point_of(here) == here.key
+        shifted = Run(agent="INTO", shift={"award_scale": (3.0, 1.0, 1.0)}, shift_at=1000, seed=1)
+        assert point_of(shifted) == point_of(Run(agent="DDQN", changes=shifted.shift, seed=1))
+        other = [here.model_copy(update=change) for change in ({"seed": 2}, {"evaluation_slots": 100})]
+        assert len({point_of(run) for run in (here, shifted, *other)}) == 4
+
+    def test_is_stored_with_its_own_columns(self, tmp_path) -> None:
+        sizes = {"points": {"fig6b": ["3"]}, "slots": 50, "gap": 0.1}
+        compute(Measurement("bounds", "printed", 0, sizes, tmp_path))
+        table = studied("bounds", "printed", tmp_path)
+        assert table.columns.tolist() == [
+            "study",
+            "preset",
+            "seed",
+            "metric",
+            "panel",
+            "label",
+            "point",
+            "slot",
+            "value",
+        ]
+        assert table["metric"].tolist() == [LOWER, UPPER, LONG_RUN]
+        assert table["slot"].tolist() == [49, 49, -1]
+
+    def test_has_25_distinct_points_with_all_labels_of_figure_6(self) -> None:
+        sizes = STUDIES["bounds"].sizes
+        found = list(bounded_runs("printed", 0, sizes["points"], sizes["slots"]))
+        assert len(found) == 28
+        assert len({run.key for _, _, run in found}) == 25
+        assert {run.evaluation_slots for _, _, run in found} == {500}
+
+
+ROUNDED = 1e-6
+"""Share by which the incomes of the runs may exceed a bound: they are stored in single precision."""
+
+
+def test_no_stored_income_lies_above_a_bound() -> None:
+    """Every agent's income lies under the bound on every stored state, and no policy beats the long-run bound."""
+    if not list(studies.FOLDER.glob("bounds-*.parquet")):
+        pytest.skip("no bounds are stored yet; `mecsim study bounds` computes them.")
+    bounds = read_tables(studies.FOLDER, "bounds-*.parquet").drop_duplicates(["point", "metric", "slot"])
+    upper = bounds[bounds["metric"] == UPPER].set_index(["point", "slot"])["value"]
+    long_run = bounds[bounds["metric"] == LONG_RUN].set_index("point")["value"]
+    agents, states = set(), 0
+    for name, entry in read_manifest(RUNS).items():
+        run = Run(**entry["run"])
+        point = point_of(run)
+        if point not in long_run.index:
+            continue
+        table = pd.read_parquet(RUNS / name, columns=["metric", "slot", "value"])
+        mean = table.loc[table["metric"] == "income", "value"].item()
+        assert mean <= long_run[point] * (1.0 + ROUNDED), name
+        earned = table[table["metric"] == "reference income"].set_index("slot")["value"]
+        assert (earned <= upper[point].reindex(earned.index) * (1.0 + ROUNDED)).all(), name
+        agents.add(run.agent)
+        states += len(earned)
+    assert {"INTO", "all-on"} <= agents
+    assert states >= 25 * 10
