@@ -216,7 +216,9 @@ class TestCommand:
         assert lines[0].endswith("5 seeds")
         assert lines[2] == "INTO    0.970 [0.960, 0.980]  0.920 [0.910, 0.930]"
         assert lines[3] == "all-on  0.900 [0.890, 0.910]  0.810 [0.800, 0.820]"
-        assert lines[4] == "The optimum of a slot lies at most 1.2 % below its bound."
+        assert lines[4] == (
+            "Per slot the brackets are 1.2 % wide: the share of the optimum is at most that much larger."
+        )
 
     @pytest.mark.parametrize("form", [[], ["--json"]])
     def test_a_preset_that_lacks_its_bounds_is_named_and_the_other_is_told(self, call, form) -> None:

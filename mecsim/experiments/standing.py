@@ -137,7 +137,12 @@ def in_words(found: Sequence[Standing]) -> str:
             for one in map(of_bound.get, (PER_SLOT_BOUND, LONG_RUN_BOUND))
         ]
         lines.append(f"{agent:{width}}  {'  '.join(cells)}")
-    return "\n".join([*lines, f"The optimum of a slot lies at most {gap:.1f} % below its bound."])
+    return "\n".join(
+        [
+            *lines,
+            f"Per slot the brackets are {gap:.1f} % wide: the share of the optimum is at most that much larger.",
+        ]
+    )
 
 
 def _whole(bounds: pd.DataFrame, preset: str, seed: int) -> bool:
