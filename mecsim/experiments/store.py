@@ -60,20 +60,25 @@ def write_table(path: Path, frame: pd.DataFrame, meta: dict[str, Any]) -> None:
 
 
 def table_bytes(frame: pd.DataFrame, meta: dict[str, Any]) -> bytes:
-    """The content of the file that `write_table` writes."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _META: json.dumps(meta).encode()})
+    """The content of the file that `write_table` writes.
+
+    What pandas and Arrow would add about their own types is left out: it takes several times the space of a small table.
+    """
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
     coded = {column.name: _encoding(column.type) for column in table.schema}
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         sink,
+        table.schema,
         compression="zstd",
         compression_level=19,
         write_statistics=False,
+        store_schema=False,
         use_dictionary=[name for name, encoding in coded.items() if encoding is None],
         column_encoding={name: encoding for name, encoding in coded.items() if encoding},
-    )
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_META: json.dumps(meta).encode()})
     return sink.getvalue().to_pybytes()
 
 
