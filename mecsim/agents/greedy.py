@@ -39,23 +39,29 @@ class Greedy(Agent):
        of others. The one that pays most for this total is added, until none fits.
 
     The action then goes through lines 2-8 of Algorithm 1 like every agent's. They find nothing to discard, whatever
-    their reading, and give out the CPU (A10). Energy is a limit, but has no price: it is not saved for later slots.
+    their reading, and give out the CPU (A10). Energy is a limit, but has no price: it is not saved for later slots. An
+    agent that saves it gives it one (`price_per_j`); what a task pays is then its award less its energy's price.
     """
 
     def act(self, state: SystemState) -> Action:
-        slot = _Slot(self.scenario, state)
+        slot = _Slot(self.scenario, state, self.price_per_j(state))
         with np.errstate(invalid="ignore", over="ignore"):
             placement = slot.filled(*slot.prices())
             slot.add(placement)
         return refine_discrete(self.scenario, state, placement, self.refinement)
 
+    def price_per_j(self, state: SystemState) -> Array:
+        """What each device's energy is worth to later slots, in income per J, (n_devices,): nothing."""
+        return np.zeros(self.scenario.n_devices)
+
 
 class _Cell(NamedTuple):
-    """A cell's tasks, limits on its S, (limits,), and the least CPU of each task under each, (limits, tasks)."""
+    """A cell's tasks, limits on its S, (limits,), and the least CPU and the pay of each task, (limits, tasks)."""
 
     tasks: Ints
     limits_w: Array
     least_hz: Array
+    pay: Array
 
 
 class _Choice(NamedTuple):
@@ -71,22 +77,25 @@ class _Offers(NamedTuple):
 
     Attributes:
         tasks: the silent tasks, (silent,).
+        pay: what each pays, less what its interference makes the others spend on energy, (silent,).
         own_hz: what each needs at a BS.
         others_hz: what each adds to the CPU that the cell uses at a BS.
         used_hz: the CPU that the cell uses without them, (n_bs,).
     """
 
     tasks: Ints
+    pay: Array
     own_hz: Array
     others_hz: Array
     used_hz: Array
 
 
 class _Slot:
-    """The tasks of one slot and what they cost."""
+    """The tasks of one slot, what they pay and what they cost."""
 
-    def __init__(self, scenario: Scenario, state: SystemState) -> None:
+    def __init__(self, scenario: Scenario, state: SystemState, price_per_j: Array) -> None:
         self._scenario, self._state, self._n_bs = scenario, state, scenario.n_bs
+        self._price_per_j = price_per_j
         self._received_w, self._cycles = state.received_w, state.cycles
         self._cpu_hz = state.cpu_hz * (1.0 - MARGIN)
         self._members = [np.flatnonzero(scenario.cell == bs) for bs in range(self._n_bs)]
@@ -94,15 +103,17 @@ class _Slot:
         link = physics.link_delay_s(state.size_bits, everywhere, scenario.cell, state.link_bps)
         self._left_s = state.deadline_s[:, None] - link.T
 
-    def needs_hz(self, tasks: Ints, heard_w: Array) -> Array:
-        """l of (18) at each BS, infinite where it cannot be: by the deadline, with the energy and the BS's CPU.
+    def terms(self, tasks: Ints, heard_w: Array) -> tuple[Array, Array]:
+        """What tasks need, and what they pay.
 
         Args:
             tasks: who sends.
             heard_w: S of each one's cell, itself included; it broadcasts to (..., tasks).
 
         Returns:
-            (..., tasks, n_bs), in Hz.
+            l of (18) at each BS, (..., tasks, n_bs), in Hz, infinite where it cannot be by the deadline, with the
+            energy and the BS's CPU, or pays nothing; and the award less the price of the energy, (..., tasks), 0 where
+            the energy is not there or costs more.
         """
         state, scenario, own = self._state, self._scenario, self._received_w[tasks]
         others = physics.others_w(heard_w, own, scenario.interference)
@@ -112,13 +123,15 @@ class _Slot:
         energy = physics.uplink_energy_j(state.power_w[tasks], delay)
         slack = self._left_s[tasks] - delay[..., None]
         needs = physics.required_cpu_hz(self._cycles[tasks, None], slack)
-        possible = physics.affordable(energy, state.energy_j[tasks])[..., None] & (needs <= self._cpu_hz)
-        return np.where(possible, needs, np.inf)
+        pay = state.award[tasks] - self._price_per_j[tasks] * energy
+        worth = physics.affordable(energy, state.energy_j[tasks]) & (pay > 0)
+        possible = worth[..., None] & (needs <= self._cpu_hz)
+        return np.where(possible, needs, np.inf), np.where(worth, pay, 0.0)
 
     def prices(self) -> tuple[float, Array, Array]:
         """The price of the CPU, in income per Hz; the limit on S, and the price of a watt, of each cell, (n_bs,)."""
         cells = [self._cell(tasks) for tasks in self._members]
-        pays = self._state.award / np.concatenate([cell.least_hz.min(axis=0) for cell in cells])
+        pays = np.concatenate([(cell.pay / cell.least_hz).max(axis=0) for cell in cells])
         able = pays[pays > 0] if pays.any() else np.ones(1)
         low, high = np.log(CHEAP * able.min()), np.log(able.max())
         for _ in range(PRICINGS):
@@ -134,13 +147,13 @@ class _Slot:
         sums = np.sort(self._received_w[tasks]).cumsum() * (1.0 + MARGIN)
         limits = sums[np.linspace(0, len(sums) - 1, min(LIMITS, len(sums))).astype(int)]
         below = self._received_w[tasks] <= limits[:, None]
-        least = self.needs_hz(tasks, limits[:, None]).min(axis=-1)
-        return _Cell(tasks, limits, np.where(below, least, np.inf))
+        needs, pay = self.terms(tasks, limits[:, None])
+        return _Cell(tasks, limits, np.where(below, needs.min(axis=-1), np.inf), pay)
 
     def _choice(self, cell: _Cell, price: float) -> _Choice:
         """The limit under which a cell's tasks are worth most after their CPU, those first that pay most per watt."""
         own = self._received_w[cell.tasks]
-        worth = np.maximum(self._state.award[cell.tasks] - price * cell.least_hz, 0.0)
+        worth = np.maximum(cell.pay - price * cell.least_hz, 0.0)
         per_w = np.divide(worth, own, out=np.zeros_like(worth), where=worth > 0)
         order = np.argsort(-per_w, axis=1)
         fits = own[order].cumsum(axis=1) <= cell.limits_w[:, None]
@@ -153,8 +166,8 @@ class _Slot:
     def filled(self, price: float, limit_w: Array, price_w: Array) -> Ints:
         """The BS of each task, -1 where it is discarded, (n_devices,), step 2; see `prices` for the arguments."""
         cell, own = self._scenario.cell, self._received_w
-        needs = self.needs_hz(np.arange(len(cell)), limit_w[cell])
-        score = self._state.award / (price * needs.min(axis=1) + price_w[cell] * own)
+        needs, pay = self.terms(np.arange(len(cell)), limit_w[cell])
+        score = pay / (price * needs.min(axis=1) + price_w[cell] * own)
         best_first = np.argsort(-score)[: np.count_nonzero(score > 0)]
         placement, room, left = np.full(len(cell), -1), self._cpu_hz.tolist(), limit_w.tolist()
         columns = (values[best_first].tolist() for values in (cell, own, needs))
@@ -169,14 +182,15 @@ class _Slot:
         """Adds tasks to a feasible placement, in place, while one fits: step 3."""
         offers = [self._offers(placement, bs) for bs in range(self._n_bs)]
         while True:
-            tasks, own, others = (np.concatenate(parts) for parts in list(zip(*offers, strict=True))[:3])
+            tasks, pay, own, others = (np.concatenate(parts) for parts in list(zip(*offers, strict=True))[:4])
             room = self._cpu_hz - sum(offer.used_hz for offer in offers) - others
             spare = room - own
-            at, fits = spare.argmax(axis=1), (room.min(axis=1) >= 0) & (spare.max(axis=1) >= 0)
+            at = spare.argmax(axis=1)
+            fits = (pay > 0) & (room.min(axis=1) >= 0) & (spare.max(axis=1) >= 0)
             if not fits.any():
                 return
             cost = others.sum(axis=1) + own[np.arange(len(tasks)), at]
-            best = np.where(fits, self._state.award[tasks] / cost, -1.0).argmax()
+            best = np.where(fits, pay / cost, -1.0).argmax()
             placement[tasks[best]] = at[best]
             bs = self._scenario.cell[tasks[best]]
             offers[bs] = self._offers(placement, bs)
@@ -187,8 +201,11 @@ class _Slot:
         sending, silent = members[placement[members] >= 0], members[placement[members] < 0]
         at, heard = placement[sending], self._received_w[sending].sum()
         louder = heard + self._received_w[silent]
+        now_hz, now_pay = self.terms(sending, heard)
+        then_hz, then_pay = self.terms(sending, louder[:, None])
+        own_hz, own_pay = self.terms(silent, louder)
         number = np.arange(len(sending))
-        now = self.needs_hz(sending, heard)[number, at]
-        then = self.needs_hz(sending, louder[:, None])[:, number, at]
-        others = physics.cell_sum(then - now, at, self._n_bs)
-        return _Offers(silent, self.needs_hz(silent, louder), others, physics.cell_sum(now, at, self._n_bs))
+        used = now_hz[number, at]
+        others = physics.cell_sum(then_hz[:, number, at] - used, at, self._n_bs)
+        pay = own_pay - (now_pay - then_pay).sum(axis=1)
+        return _Offers(silent, pay, own_hz, others, physics.cell_sum(used, at, self._n_bs))
