@@ -21,6 +21,7 @@ AGENT_COLOURS = {
     "all-on": "#56B4E9",
     "untrained": "#7F7F7F",
     "greedy": "#D55E00",
+    "thrifty": "#000000",
 }
 """Okabe and Ito's palette, safe for colour-blind readers; the order is the order of every legend."""
 

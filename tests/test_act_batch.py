@@ -83,4 +83,5 @@ def test_an_agent_that_decides_for_one_state_at_a_time_says_so() -> None:
 
 
 def test_who_decides_for_a_fleet() -> None:
-    assert [name for name in AGENTS if agent_class(name).act_batch is Agent.act_batch] == ["greedy"]
+    alone = [name for name in AGENTS if agent_class(name).act_batch is Agent.act_batch]
+    assert alone == ["greedy", "thrifty"]

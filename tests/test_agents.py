@@ -29,8 +29,9 @@ def small_agent(name: str, scenario: Scenario, **settings: Any) -> Agent:
 
 
 class TestTable:
-    def test_the_paper_s_agents_two_controls_and_a_greedy_rule(self) -> None:
-        assert set(AGENTS) == {"INTO", "DDQN", "OLNPO", "LPWPO", "all-on", "untrained", "greedy"}
+    def test_the_paper_s_agents_two_controls_and_two_greedy_rules(self) -> None:
+        rules = {"OLNPO", "LPWPO", "all-on", "greedy", "thrifty"}
+        assert set(AGENTS) == {"INTO", "DDQN", "untrained"} | rules
         for name in AGENTS:
             assert issubclass(agent_class(name), Agent)
 
@@ -70,7 +71,7 @@ class TestEveryAgent:
             income += system.step(action).income
         assert income > 0
 
-    @pytest.mark.parametrize("name", ["OLNPO", "LPWPO", "all-on", "greedy"])
+    @pytest.mark.parametrize("name", ["OLNPO", "LPWPO", "all-on", "greedy", "thrifty"])
     @given(scenarios(), seeds)
     def test_steps_any_system(self, name, scenario, seed) -> None:
         state = random_state(scenario, seed)

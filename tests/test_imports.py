@@ -93,7 +93,7 @@ def test_the_modules_of_the_system_load_no_torch(heavy) -> None:
 
 def test_the_baselines_load_no_torch() -> None:
     code = "from mecsim.agents import make_agent\nfrom mecsim.scenario import Scenario\n" + "\n".join(
-        f"make_agent({name!r}, Scenario())" for name in ("OLNPO", "LPWPO", "all-on", "greedy")
+        f"make_agent({name!r}, Scenario())" for name in ("OLNPO", "LPWPO", "all-on", "greedy", "thrifty")
     )
     assert "torch" not in loaded_by(code)
     assert "torch" in loaded_by("from mecsim.agents import agent_class; agent_class('INTO')")

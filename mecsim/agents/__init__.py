@@ -1,4 +1,4 @@
-"""The paper's agents, its baselines, two controls and a greedy rule."""
+"""The paper's agents, its baselines, two controls and two greedy rules."""
 
 from mecsim.agents.base import AGENTS, Agent, AgentName, agent_class, make_agent
 

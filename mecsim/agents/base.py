@@ -49,6 +49,7 @@ AGENTS = {
     "all-on": "mecsim.agents.all_on:AllOn",
     "untrained": "mecsim.agents.into:INTO",
     "greedy": "mecsim.agents.greedy:Greedy",
+    "thrifty": "mecsim.agents.thrifty:Thrifty",
 }
 """Where each agent's class is; an agent is imported when it is first asked for, so that physics needs no torch."""
 
