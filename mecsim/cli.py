@@ -133,6 +133,18 @@ def calibrate(workers: Workers = None) -> None:
 
 
 @app.command()
+def sensitivity(workers: Workers = None) -> None:
+    """Measure what is missing of how the verdicts hang on the open points, and print the verdicts."""
+    from mecsim.experiments.sensitivity import measure_sensitivity, stored_sensitivity
+
+    measure_sensitivity(workers)
+    table = stored_sensitivity()
+    typer.echo(
+        table.pivot_table(index="choice", columns="claim", values="verdict", aggfunc="first").to_string()
+    )
+
+
+@app.command()
 def study(
     names: Annotated[list[str], typer.Argument(help="Studies: lookup, guarantees, bounds.")],
     preset: Preset = "calibrated",

@@ -78,6 +78,7 @@ def compute_missing_runs() -> None:
     from mecsim.experiments.points import PRESETS
     from mecsim.experiments.registry import EXPERIMENTS
     from mecsim.experiments.runner import run_experiments
+    from mecsim.experiments.sensitivity import measure_sensitivity
     from mecsim.experiments.studies import STUDIES, run_studies
 
     calibrate()
@@ -85,6 +86,7 @@ def compute_missing_runs() -> None:
         names = [name for name, experiment in EXPERIMENTS.items() if preset in experiment.presets]
         run_experiments(names, "paper", preset)
         run_studies(STUDIES, preset)
+    measure_sensitivity()
 
 
 def run_notebook(path: Path, out: Path, parameters: Mapping[str, object]) -> NotebookRun:

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from mecsim.experiments import calibration, registry, runner, studies
+from mecsim.experiments import calibration, registry, runner, sensitivity, studies
 from mecsim.reproduce import check_parameters, reproduce
 from mecsim.settings import SettingError
 
@@ -83,6 +83,7 @@ def test_the_paper_profile_computes_everything_first(notebooks: Path, tmp_path: 
         runner, "run_experiments", lambda names, profile, preset: asked.append((preset, *names))
     )
     monkeypatch.setattr(studies, "run_studies", lambda names, preset: asked.append((preset, *names)))
+    monkeypatch.setattr(sensitivity, "measure_sensitivity", lambda: asked.append("sensitivity"))
     (run,) = reproduce("paper", tmp_path / "build", "01*", notebooks=notebooks)
     assert run.error is None
     every = tuple(registry.EXPERIMENTS)
@@ -94,6 +95,7 @@ def test_the_paper_profile_computes_everything_first(notebooks: Path, tmp_path: 
         ("calibrated", *both),
         ("printed", *shown),
         ("printed", *both),
+        "sensitivity",
     ]
 
 

@@ -8,6 +8,7 @@ from mecsim.agents import make_agent
 from mecsim.deployment import rollout
 from mecsim.experiments import sensitivity
 from mecsim.experiments.alternatives import ALTERNATIVES
+from mecsim.experiments.provenance import write_manifest
 from mecsim.experiments.registry import EXPERIMENTS
 from mecsim.experiments.runs import EVALUATION_WORLDS
 from mecsim.refinement import Refinement
@@ -57,6 +58,22 @@ def test_what_is_stored_is_not_measured_again(folder):
     missing = sensitivity.missing_choices(folder)
     assert len(missing) == len(sensitivity.choices()) - 3
     assert LATE not in missing
+
+
+def test_what_lacks_and_what_is_stale_is_said(folder, monkeypatch):
+    (sentence,) = sensitivity.lacking_choices(folder)
+    assert "lacks" in sentence
+    assert "`mecsim sensitivity`" in sentence
+    write_manifest(folder)
+    assert len(sensitivity.stale_choices(folder)) == 3, (
+        "measured with other slots and seeds than asked for now"
+    )
+    monkeypatch.setattr(sensitivity.settings_of, "__defaults__", (3, 2))
+    assert sensitivity.stale_choices(folder) == []
+    monkeypatch.setattr(sensitivity, "NUMERICS", 99)
+    assert len(sensitivity.stale_choices(folder)) == 3
+    monkeypatch.setattr(sensitivity, "choices", lambda: [])
+    assert sensitivity.lacking_choices(folder) == []
 
 
 def test_the_table_has_a_verdict_on_c4_to_c16_under_every_stored_choice(folder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from mecsim.experiments import calibration, store, studies
+from mecsim.experiments import calibration, sensitivity, store, studies
 from mecsim.experiments.computing import not_stored
 from mecsim.experiments.defaults import changed_defaults
 from mecsim.experiments.provenance import NUMERICS, read_manifest
@@ -19,7 +19,7 @@ RUNS = PROFILES["paper"].folder
 
 def problems() -> list[str]:
     """One sentence for everything that is wrong with data/ or missing from it; nothing where all is well."""
-    return [*faults(), *missing(EXPERIMENTS), *studies.lacking_studies()]
+    return [*faults(), *missing(EXPERIMENTS), *studies.lacking_studies(), *sensitivity.lacking_choices()]
 
 
 def faults() -> list[str]:
@@ -32,6 +32,8 @@ def faults() -> list[str]:
         *uncalibrated(),
         *damaged(studies.FOLDER),
         *studies.stale_studies(),
+        *damaged(sensitivity.FOLDER),
+        *sensitivity.stale_choices(),
     ]
 
 

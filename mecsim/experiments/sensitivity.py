@@ -7,6 +7,7 @@ the other claims look at is learning itself, or Algorithm 1 by itself.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -23,7 +24,7 @@ from mecsim.experiments import margins
 from mecsim.experiments.alternatives import ALTERNATIVES, Alternative
 from mecsim.experiments.computing import averages
 from mecsim.experiments.pool import run_tasks
-from mecsim.experiments.provenance import provenance, write_manifest
+from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
 from mecsim.experiments.registry import EXPERIMENTS, FIGURES
 from mecsim.experiments.results import by_bs, series
 from mecsim.experiments.runs import EVALUATION_WORLDS
@@ -59,6 +60,26 @@ def path_of(choice: Alternative, folder: Path = FOLDER) -> Path:
 def missing_choices(folder: Path = FOLDER) -> list[Alternative]:
     """The choices that are not stored."""
     return [choice for choice in choices() if not path_of(choice, folder).exists()]
+
+
+def lacking_choices(folder: Path = FOLDER) -> list[str]:
+    """One sentence if choices are not stored."""
+    missing = missing_choices(folder)
+    if not missing:
+        return []
+    return [
+        f"the sensitivity of the verdicts lacks {len(missing)} of {len(choices())} choices; run `mecsim sensitivity`."
+    ]
+
+
+def stale_choices(folder: Path = FOLDER) -> list[str]:
+    """One sentence for every stored choice that is not what would be measured now."""
+    now = {path_of(choice).name: settings_of(choice) for choice in choices()}
+    return [
+        f"data/{folder.name}/{name} is stale; delete it and run `mecsim sensitivity`."
+        for name, entry in sorted(read_manifest(folder).items())
+        if entry["numerics"] != NUMERICS or entry["run"] != json.loads(json.dumps(now.get(name)))
+    ]
 
 
 def measure_sensitivity(workers: int | None = None, folder: Path = FOLDER) -> None:

@@ -62,7 +62,7 @@ def write_table(path: Path, frame: pd.DataFrame, meta: dict[str, Any]) -> None:
 def table_bytes(frame: pd.DataFrame, meta: dict[str, Any]) -> bytes:
     """The content of the file that `write_table` writes.
 
-    What pandas and Arrow would add about their own types is left out: it takes several times the space of a small table.
+    What pandas and Arrow would add about their own types is left out: it takes more space than a small table does.
     """
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
     coded = {column.name: _encoding(column.type) for column in table.schema}
