@@ -1,0 +1,158 @@
+"""The study of INTO's drift: why the actor comes to offer every task, shown with the critic's own slopes.
+
+Two readings are told apart. Either the critic has learnt from executed actions that more ones mean more income, or its
+slope in every x is what lifts Q from its start near 0 to the discounted sum of rewards: (19) raises every weight of an
+input that is mostly above 0. The second needs no relation between actions and income at all, and turns round where
+rewards are below 0. So INTO is also trained on rewards that say nothing about the action, and on the same rewards less
+a constant, with which every policy keeps its rank.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mecsim.scenario import Scenario
+from mecsim.settings import Settings
+from mecsim.state import Action, SystemState
+
+if TYPE_CHECKING:
+    from mecsim.agents.into import INTO
+
+Row = dict[str, Any]
+
+
+class Variant(Settings):
+    """What the replay memory of one training holds.
+
+    Attributes:
+        stored_action: the executed action or the proto-action (A11).
+        scale, offset: the reward stored is scale r + offset; as a reward, 1 is the award of all tasks on average.
+    """
+
+    stored_action: Literal["executed", "proto"] = "executed"
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+VARIANTS = {
+    "executed": Variant(),
+    "proto": Variant(stored_action="proto"),
+    "same reward": Variant(scale=0.0, offset=0.5),
+    "reward less 1": Variant(offset=-1.0),
+}
+
+
+@dataclass
+class Retold:
+    """A learner that is told another reward than it earned; to `mecsim.training.train` it is like the learner."""
+
+    learner: INTO
+    variant: Variant
+
+    def explore(self, state: SystemState) -> Action:
+        return self.learner.explore(state)
+
+    def remember(self, state: SystemState, action: Action, income: float, next_state: SystemState) -> None:
+        offset = self.variant.offset / self.learner.encoder.reward_scale
+        self.learner.remember(state, action, self.variant.scale * income + offset, next_state)
+
+    def learn(self) -> None:
+        self.learner.learn()
+
+
+def drift_sizes() -> dict[str, Any]:
+    """What the study depends on beside preset and seed: Table II, and a look every 50 slots."""
+    variants = {name: variant.model_dump() for name, variant in VARIANTS.items()}
+    return {"slots": 2000, "every": 50, "states": 16, "variants": variants, "settings": {}}
+
+
+def measure_drift(
+    preset: str,
+    seed: int,
+    slots: int,
+    every: int,
+    states: int,
+    variants: Mapping[str, Mapping[str, Any]],
+    settings: Mapping[str, Any],
+) -> list[Row]:
+    """Trains INTO and looks at its actor, its critic and the truth on the way, which changes no bit of the training.
+
+    Args:
+        preset: the scenario.
+        seed: seed of the agent and of the twin.
+        slots: slots trained.
+        every: slots between two looks. The agent learns from slot 64 on: a look before finds it untrained.
+        states: how many of the latest states, and of the latest tuples of the replay memory, a look takes.
+        variants: fields of a `Variant` by its name.
+        settings: fields of the agent's settings that differ from Table II.
+
+    Returns:
+        Rows with metric, variant, slot and value. "X > 0" and "X < 0" are shares of devices (and states) between 0 and
+        1; a metric of a group is left out where the group is empty, and a correlation where one side does not vary.
+
+        - income: earned a slot since the last look, with exploration.
+        - x, largest y, f: means of the actor's output, of y only that of the best BS; x > 1/2; offered: share of
+          devices with x + max y > 1. Algorithm 1 ignores f by default (A10).
+        - Q: of the actor's own actions. This and every slope is divided by the reward's scale, so that the unit is
+          that of an income.
+        - dQ/dx, dQ/dy, dQ/df: the critic's slopes at the actor's own actions, which (20) follows. "dQ/dx, kept" and
+          "dQ/dx, discarded" are those of the devices whose task Algorithm 1 keeps, or discards, where it is on offer
+          and all others are as the actor says.
+        - dQ/dx, stored: the same at the latest actions of the replay memory.
+        - effect: the truth, income of the slot with a task on offer (x = 1) less that without (x = 0), all others as
+          the actor says; also kept and discarded; kept: share of devices whose task on offer is kept. What the energy
+          spent would earn in later slots is left out.
+        - same sign: share of the devices with an effect for which dQ/dx has its sign; rank correlation: Spearman's, of
+          dQ/dx and effect.
+        - x and reward: correlation of the sum of the stored x, the number of ones in an executed action, and the
+          stored reward over the replay memory; "given the state": of what a linear regression on the means over
+          devices of z, v, delta, g, nu and Q leaves of both.
+
+    Raises:
+        SettingError: the preset is not known, or a setting is not allowed.
+    """
+    scenario = Scenario.preset(preset)
+    return [
+        {"variant": name, **row}
+        for name, variant in variants.items()
+        for row in _watched(Variant(**variant), scenario, seed, slots, every, states, settings)
+    ]
+
+
+def _watched(
+    variant: Variant,
+    scenario: Scenario,
+    seed: int,
+    slots: int,
+    every: int,
+    states: int,
+    settings: Mapping[str, Any],
+) -> list[Row]:
+    """The rows of one training."""
+    import torch
+
+    from mecsim.agents.into import INTO, INTOSettings
+    from mecsim.experiments.probes import probe, probe_replay
+    from mecsim.training import train
+    from mecsim.twin import DigitalTwin
+
+    torch.set_num_threads(1)  # as in every run: the number of threads changes the bits of a matrix product
+    learner = INTO(scenario, seed, settings=INTOSettings(**settings, stored_action=variant.stored_action))
+    twin, latest, rows = DigitalTwin(scenario, seed), deque[SystemState](maxlen=states), []
+
+    def watch(incomes: list[float]) -> None:
+        latest.append(twin.state)
+        if len(incomes) % every == 0:
+            found = {"income": np.mean(incomes[-every:]), **probe(learner, latest)}
+            found |= probe_replay(learner, states)
+            rows.extend(
+                {"slot": len(incomes), "metric": name, "value": float(value)} for name, value in found.items()
+            )
+
+    train(Retold(learner, variant), twin, slots, progress=False, after_slot=watch)
+    return rows
