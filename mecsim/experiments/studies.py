@@ -16,6 +16,7 @@ from mecsim.experiments.registry import PROFILES
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.store import DATA, read_tables, write_table
 from mecsim.experiments.study_bounds import bounds_sizes, measure_bounds
+from mecsim.experiments.study_drift import drift_sizes, measure_drift
 from mecsim.experiments.study_guarantees import measure_guarantees
 from mecsim.experiments.study_lookup import measure_lookup
 from mecsim.scenario import PRESETS as SCENARIOS
@@ -48,6 +49,7 @@ STUDIES = {
     "lookup": Study(measure_lookup, {"devices": [5, 6, 7, 8, 9, 10], "states": 12, "paper_states": 120}),
     "guarantees": Study(measure_guarantees, {"actions": 20_000}),
     "bounds": Study(measure_bounds, bounds_sizes(), ("panel", "label", "point", "slot")),
+    "drift": Study(measure_drift, drift_sizes(), ("variant", "slot")),
 }
 
 
