@@ -146,14 +146,14 @@ def sensitivity(workers: Workers = None) -> None:
 
 @app.command()
 def study(
-    names: Annotated[list[str], typer.Argument(help="Studies: lookup, guarantees, bounds.")],
+    names: Annotated[list[str], typer.Argument(help="Studies: lookup, guarantees, bounds, drift.")],
     preset: Preset = "calibrated",
     seeds: Annotated[
         int | None, typer.Option(min=1, help="How many seeds; by default 5 for calibrated, 3 for others.")
     ] = None,
     workers: Workers = None,
 ) -> None:
-    """Measure what is not stored yet of some studies, of Algorithm 1 or of bounds."""
+    """Measure what is not stored yet of some studies."""
     from mecsim.experiments.studies import run_studies
 
     measurements = run_studies(names, preset, seeds, workers)
