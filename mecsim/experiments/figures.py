@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mecsim.evaluation import trailing_mean
-from mecsim.experiments.registry import EXPERIMENTS, FIGURES
+from mecsim.experiments.registry import COMPARED, CONTROLS, EXPERIMENTS, FIGURES
 from mecsim.experiments.results import by_bs, curves, series, stored_tables
 from mecsim.experiments.store import write_atomically
 from mecsim.plotting import AGENT_COLOURS, BS_COLOURS, TOTAL_COLOUR, plot_curves, plot_sweep, use_style
@@ -40,8 +40,7 @@ def draw_counts(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
 
 def draw_incomes(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
     """A panel of Fig. 6: the mean income of each algorithm on the same fresh slots."""
-    agents = [agent for agent in AGENT_COLOURS if agent in set(table["agent"])]
-    incomes = {agent: series(table, agent=agent) for agent in agents}
+    incomes = {agent: series(table, agent=agent) for agent in AGENT_COLOURS if agent in COMPARED + CONTROLS}
     plot_sweep(_places(name), incomes, ax, AGENT_COLOURS)
     ax.set(ylabel="average income per slot")
     return ax

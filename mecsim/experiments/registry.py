@@ -49,6 +49,12 @@ COMPARED = ("INTO", "LPWPO", "OLNPO", "DDQN")
 """The algorithms of Fig. 6."""
 
 CONTROLS = ("all-on", "untrained")
+"""What learning has to be held against: no learning."""
+
+RIVALS = ("greedy", "thrifty")
+"""Rules that are not in the paper, for notebook 11."""
+
+_EVERYONE = COMPARED + CONTROLS + RIVALS
 
 
 def _learning_rate(rate: float) -> Point:
@@ -75,10 +81,10 @@ EXPERIMENTS = {
     "fig4b": _panel("Density of BS-2's and BS-3's tasks", DENSITY, COUNTED),
     "fig5a": _panel("Channel gain", GAIN, COUNTED),
     "fig5b": _panel("Harvested energy", HARVEST, COUNTED),
-    "fig6a": _panel("Task size", SIZE, COMPARED + CONTROLS),
-    "fig6b": _panel("Computing capacity", CPU, COMPARED + CONTROLS),
-    "fig6c": _panel("Deadlines", DEADLINE, COMPARED + CONTROLS),
-    "fig6d": _panel("Bandwidth", BANDWIDTH, COMPARED + CONTROLS),
+    "fig6a": _panel("Task size", SIZE, _EVERYONE),
+    "fig6b": _panel("Computing capacity", CPU, _EVERYONE),
+    "fig6c": _panel("Deadlines", DEADLINE, _EVERYONE),
+    "fig6d": _panel("Bandwidth", BANDWIDTH, _EVERYONE),
     "devices": Experiment(
         "Number of devices (C17)", tuple(_devices(share) for share in (0.1, 0.25, 0.5, 1.0)), "devices"
     ),
