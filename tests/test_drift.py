@@ -163,6 +163,15 @@ class TestProbe:
         felt = found["effect > 0"] + found["effect < 0"]
         assert found["same sign"] == pytest.approx(found["effect > 0"] / felt)
 
+    @pytest.mark.parametrize("refinement", [Refinement(), Refinement(energy="off")])
+    def test_effects_are_those_of_every_state_under_the_agent_s_refinement(self, refinement):
+        agent = INTO(CROWDED, 0, refinement, INTOSettings(**LITTLE))
+        states = states_of(CROWDED, 4)
+        known = [truth(CROWDED, state, agent.proto_action(state), refinement) for state in states]
+        found = probe(agent, states)
+        assert found["effect"] == pytest.approx(np.mean([one.effect for one in known]))
+        assert found["kept"] == pytest.approx(np.mean([one.kept for one in known]))
+
     def test_shares_and_groups_add_up(self):
         agent = with_critic(CROWDED, np.linspace(-1.0, 2.0, 21))
         found = probe(agent, states_of(CROWDED, 5))
@@ -229,6 +238,14 @@ class TestProbeReplay:
         found = probe_replay(agent, 4)
         assert found["x and reward"] > 0.9
         assert found["x and reward, given the state"] < -0.9
+        memory = {name: value.numpy()[:200].astype(float) for name, value in agent.replay.tensors().items()}
+        means = [memory["states"][:, start : start + n].mean(axis=1) for start in range(0, 6 * n, n)]
+        known = np.stack((np.ones(200), *means))
+        left = [
+            values - known.T @ np.linalg.solve(known @ known.T, known @ values)
+            for values in (memory["actions"][:, :n].sum(axis=1), memory["rewards"])
+        ]
+        assert found["x and reward, given the state"] == pytest.approx(np.corrcoef(*left)[0, 1])
 
     def test_a_reward_that_never_varies_goes_with_nothing(self):
         agent, twin = into(), DigitalTwin(WORLD, 0)
@@ -318,6 +335,20 @@ class TestStudy:
         assert json.loads(json.dumps(sizes)) == sizes
         assert (sizes["slots"], sizes["settings"]) == (2000, {})
         assert sizes["variants"]["proto"] == {"stored_action": "proto", "scale": 1.0, "offset": 0.0}
+
+    def test_a_look_takes_the_latest_states_and_tuples(self):
+        agent = INTO(Scenario(), 1, settings=INTOSettings(**LITTLE))
+        twin, met, found = DigitalTwin(Scenario(), 1), [], {}
+
+        def watch(incomes):
+            met.append(twin.state)
+            if len(incomes) in (4, 8):
+                found[len(incomes)] = {**probe(agent, met[-3:]), **probe_replay(agent, 3)}
+
+        train(agent, twin, 8, progress=False, after_slot=watch)
+        rows = measure_drift("calibrated", 1, 8, 4, 3, chosen("executed"), LITTLE)
+        seen = {(row["slot"], row["metric"]): row["value"] for row in rows if row["metric"] != "income"}
+        assert seen == {(slot, name): value for slot, look in found.items() for name, value in look.items()}
 
     def test_the_income_is_the_mean_since_the_last_look(self):
         every, each = (
