@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mecsim import cli
+from mecsim.agents import AGENTS
 from mecsim.experiments.cost import Machine, cost_s
 from mecsim.experiments.plan import Plan, plan
 from mecsim.experiments.progress import clock_time
@@ -62,7 +63,7 @@ def test_where_there_are_many_points_the_values_of_a_field_share_a_line(folder) 
     first, *lines, _ = Plan(runs, PROFILES["quick"]).describe(MACHINE, workers=1).splitlines()
     assert first == f"0 of {len(runs)} runs are stored. Missing:"
     shared = {line.partition(":")[0].strip(): line for line in lines}
-    assert len(shared) == len(lines) == 6 * 4
+    assert len(shared) == len(lines) == len(AGENTS) * 4
     assert sum(int(line.partition(": ")[2].split()[0]) for line in lines) == len(runs)
     assert "size_scale" in " ".join(shared)
 

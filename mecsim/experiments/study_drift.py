@@ -55,13 +55,16 @@ class Retold:
     variant: Variant
 
     def explore(self, state: SystemState) -> Action:
+        """The learner's own exploration."""
         return self.learner.explore(state)
 
     def remember(self, state: SystemState, action: Action, income: float, next_state: SystemState) -> None:
+        """Stores the experience of a slot with the reward that the variant tells."""
         offset = self.variant.offset / self.learner.encoder.reward_scale
         self.learner.remember(state, action, self.variant.scale * income + offset, next_state)
 
     def learn(self) -> None:
+        """The learner's own update."""
         self.learner.learn()
 
 
