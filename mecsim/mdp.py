@@ -12,6 +12,8 @@ from mecsim.scenario import Scenario
 from mecsim.state import Action, SystemState
 
 Vector = NDArray[np.float32]
+DEVICE_FEATURES = 6
+"""z, v, delta, g, nu and Q, which the state vector holds of every device, before C and F."""
 
 
 class Encoder:
@@ -30,7 +32,7 @@ class Encoder:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         n, k = scenario.n_devices, scenario.n_bs
-        self.state_size = 6 * n + k * (k - 1) + k
+        self.state_size = DEVICE_FEATURES * n + k * (k - 1) + k
         self.action_size = n * (1 + 2 * k)
         mean_award = float(np.mean(scenario.award)) * scenario.per_device("award_scale")
         self.reward_scale = 1.0 / float(mean_award.sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Literal, get_args
 
 import numpy as np
@@ -44,33 +45,54 @@ def smaller_rate_converges_later(preset: str, _reading: Reading) -> Interval:
 
 def counts_follow(experiment: str, claim: str, preset: str, _reading: Reading) -> Interval:
     """C4-C10: the offloading devices of the BSs do along a sweep what the claim says."""
-    of_seeds, (_, parts) = by_bs(results(experiment, preset=preset)), COUNT_CLAIMS[claim]
-    return weakest([parts(of_seed) for of_seed in of_seeds])
+    return counts_margin(results(experiment, preset=preset), claim)
 
 
-def _incomes(table: pd.DataFrame) -> dict[str, Array]:
-    return {agent: series(table, agent=agent) for agent in COMPARED}
+def counts_margin(table: pd.DataFrame, claim: str, agent: str = "INTO") -> Interval:
+    """The margin of one of C4-C10 under an agent, from the results of the claim's panel."""
+    _, parts = COUNT_CLAIMS[claim]
+    return weakest([parts(of_seed) for of_seed in by_bs(table, agent=agent)])
 
 
 def incomes_move(experiment: str, sign: int, preset: str, _reading: Reading) -> Interval:
     """C11-C14: every algorithm's income rises along a sweep (sign 1) or falls (sign -1)."""
-    return weakest(sign * margins.all_rise(_incomes(results(experiment, preset=preset))))
+    return rise_margin(results(experiment, preset=preset), sign)
+
+
+def rise_margin(table: pd.DataFrame, sign: int, agents: Collection[str] = COMPARED) -> Interval:
+    """The margin of one of C11-C14 over some agents, from the results of the claim's panel."""
+    return weakest(sign * margins.all_rise(_incomes(table, agents)))
 
 
 def into_earns_most(preset: str, _reading: Reading) -> Interval:
     """C15: INTO earns more than each other algorithm at every point of Fig. 6."""
-    panels = together(FIGURES["fig6"], preset).values()
-    return weakest(np.concatenate([margins.excess(_incomes(table)) for table in panels], axis=1))
+    return lead_margin(together(FIGURES["fig6"], preset).values())
+
+
+def lead_margin(
+    panels: Iterable[pd.DataFrame], best: str = "INTO", agents: Collection[str] = COMPARED
+) -> Interval:
+    """The margin of C15: one agent against each other of some, from the results of panels over the same seeds."""
+    leads = [margins.excess(_incomes(table, agents), best) for table in panels]
+    return weakest(np.concatenate(leads, axis=1))
 
 
 def olnpo_wastes_cpu(preset: str, _reading: Reading) -> Interval:
     """C16: OLNPO leaves more CPU idle than INTO."""
-    panels = together(FIGURES["fig6"], preset).values()
+    return waste_margin(together(FIGURES["fig6"], preset).values())
+
+
+def waste_margin(panels: Collection[pd.DataFrame], pooling: str = "INTO") -> Interval:
+    """The margin of C16 against an agent that pools the BSs, from the results of panels over the same seeds."""
     alone, pooled = (
         np.concatenate([by_bs(table, "idle CPU", agent) for table in panels], axis=1)
-        for agent in ("OLNPO", "INTO")
+        for agent in ("OLNPO", pooling)
     )
     return weakest(margins.wasted(alone, pooled))
+
+
+def _incomes(table: pd.DataFrame, agents: Collection[str]) -> dict[str, Array]:
+    return {agent: series(table, agent=agent) for agent in agents}
 
 
 def ddqn_falls_behind(preset: str, _reading: Reading) -> Interval:

@@ -14,14 +14,13 @@ from torch import Tensor
 from mecsim.agents.into import INTO
 from mecsim.agents.networks import constant, to_tensor
 from mecsim.fleet_refinement import refine_batch
+from mecsim.mdp import DEVICE_FEATURES
 from mecsim.outcome import outcome
 from mecsim.physics import Array, Bools
 from mecsim.refinement import ProtoAction, Refinement, line_1
 from mecsim.scenario import Scenario
 from mecsim.state import SystemState
 
-STATE_FEATURES = 6
-"""z, v, delta, g, nu and Q, which the state vector holds of every device, before C and F."""
 SHARED = ("slot", "cpu_hz", "link_bps")
 """What a state holds once, however many twins it is of."""
 ROUNDING = 1e-9
@@ -162,7 +161,7 @@ def probe_replay(agent: INTO, count: int) -> dict[str, float]:
     features, offered, rewards = (
         part.cpu().numpy().astype(float)
         for part in (
-            memory["states"][rows, : STATE_FEATURES * n].unflatten(1, (STATE_FEATURES, n)).mean(dim=2),
+            memory["states"][rows, : DEVICE_FEATURES * n].unflatten(1, (DEVICE_FEATURES, n)).mean(dim=2),
             memory["actions"][rows, :n].sum(dim=1),
             memory["rewards"][rows],
         )

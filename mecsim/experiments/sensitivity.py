@@ -14,23 +14,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mecsim.agents import make_agent
 from mecsim.deployment import rollout
-from mecsim.evaluation import Interval, verdict, weakest
-from mecsim.experiments import margins
+from mecsim.evaluation import Interval, verdict
 from mecsim.experiments.alternatives import ALTERNATIVES, Alternative
 from mecsim.experiments.computing import averages
+from mecsim.experiments.evidence import counts_margin, lead_margin, rise_margin, waste_margin
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
 from mecsim.experiments.registry import EXPERIMENTS, FIGURES
-from mecsim.experiments.results import by_bs, series
 from mecsim.experiments.runs import EVALUATION_WORLDS
 from mecsim.experiments.store import DATA, read_tables, write_table
 from mecsim.experiments.trends import COUNT_CLAIMS
-from mecsim.physics import Array
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
 from mecsim.system import PhysicalSystem
@@ -161,22 +158,17 @@ def stored_sensitivity(folder: Path = FOLDER) -> pd.DataFrame:
 
 def claim_margins(panels: Mapping[str, pd.DataFrame]) -> dict[str, Interval]:
     """The margins of C4 to C16 with all-on in INTO's place and without DDQN, from the tables of the panels."""
-    found = {}
-    for claim, (symbol, parts) in COUNT_CLAIMS.items():
-        counts = by_bs(panels[COUNT_PANELS[symbol]], agent=STAND_IN)
-        found[claim] = weakest([parts(of_seed) for of_seed in counts])
-    for claim, (panel, sign) in INCOME_CLAIMS.items():
-        found[claim] = weakest(sign * margins.all_rise(_incomes(panels[panel])))
     fig6 = [panels[name] for name in FIGURES["fig6"]]
-    leads = [margins.excess(_incomes(table), best=STAND_IN) for table in fig6]
-    found["C15"] = weakest(np.concatenate(leads, axis=1))
-    alone, pooled = (
-        np.concatenate([by_bs(table, "idle CPU", agent) for table in fig6], axis=1)
-        for agent in ("OLNPO", STAND_IN)
-    )
-    found["C16"] = weakest(margins.wasted(alone, pooled))
-    return found
-
-
-def _incomes(table: pd.DataFrame) -> dict[str, Array]:
-    return {agent: series(table, agent=agent) for agent in RULES}
+    counts = {
+        claim: counts_margin(panels[COUNT_PANELS[symbol]], claim, STAND_IN)
+        for claim, (symbol, _) in COUNT_CLAIMS.items()
+    }
+    incomes = {
+        claim: rise_margin(panels[panel], sign, RULES) for claim, (panel, sign) in INCOME_CLAIMS.items()
+    }
+    return {
+        **counts,
+        **incomes,
+        "C15": lead_margin(fig6, STAND_IN, RULES),
+        "C16": waste_margin(fig6, STAND_IN),
+    }
