@@ -28,6 +28,7 @@ def cell_sum(values: Array, cell: Ints, n_bs: int) -> Array:
     values, bins = np.broadcast_arrays(values, bins + rows * (n_bs + 1))
     size = rows.size * (n_bs + 1)
     sums = np.bincount(bins.ravel(), weights=values.ravel(), minlength=size)
+    sums = sums.astype(float, copy=False)  # an empty sum would be whole numbers
     return sums.reshape(*lead, n_bs + 1)[..., :n_bs]
 
 

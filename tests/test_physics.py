@@ -113,6 +113,11 @@ class TestByHand:
     def test_a_cell_without_devices_sums_to_zero(self) -> None:
         assert physics.cell_sum(np.array([1.0, 2.0, 4.0]), CELL, 4).tolist() == [3.0, 4.0, 0.0, 0.0]
 
+    def test_the_sum_over_no_states_at_all_is_still_a_number(self) -> None:
+        none = physics.cell_sum(np.empty((0, 3)), np.empty((0, 3), int), 4)
+        assert none.shape == (0, 4)
+        assert none.dtype == np.float64
+
 
 @given(scenarios(), seeds)
 def test_radio_equals_the_sums_of_the_paper(scenario, seed) -> None:
