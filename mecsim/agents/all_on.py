@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mecsim import physics
-from mecsim.agents.base import Agent
+from mecsim.agents.base import Agent, Offer
 from mecsim.fleet_refinement import refine_discrete_batch
 from mecsim.outcome import uplink
 from mecsim.physics import Ints
@@ -24,6 +24,9 @@ class AllOn(Agent):
 
     def act_batch(self, states: SystemState) -> Action:
         return refine_discrete_batch(self.scenario, states, self._offer(states), self.refinement)
+
+    def offers(self, state: SystemState) -> list[Offer]:
+        return [Offer(self._offer(state))]
 
     def _offer(self, state: SystemState) -> Ints:
         """The BS that each task is offered to, -1 without energy, (..., n_devices)."""

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from mecsim.physics import Array, Bools, Ints
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.state import Action, SystemState
+
+
+class Offer(NamedTuple):
+    """What an agent hands to lines 2-8 of Algorithm 1.
+
+    Attributes:
+        placement: the BS that each task is offered to, -1 where it is not offered, (n_devices,).
+        cpu_share: f as a share of each BS's CPU, (n_devices, n_bs), of an agent that puts one out.
+        shielded: tasks that a BS discards only after all its others; None where no task is.
+    """
+
+    placement: Ints
+    cpu_share: Array | None = None
+    shielded: Bools | None = None
 
 
 class Agent(ABC):
@@ -38,6 +53,17 @@ class Agent(ABC):
         """
         raise SettingError(
             f"agent = {type(self).__name__} is not allowed: a fleet should have an agent with act_batch."
+        )
+
+    def offers(self, state: SystemState) -> list[Offer]:
+        """What `act` hands to lines 2-8 of Algorithm 1, round by round; the last round gives the action.
+
+        Raises:
+            SettingError: the agent does not say.
+        """
+        raise SettingError(
+            f"agent = {type(self).__name__} is not allowed: why its tasks are dropped can be told of an agent with "
+            "offers."
         )
 
 

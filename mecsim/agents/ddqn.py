@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mecsim.agents.base import Offer
 from mecsim.agents.learner import Learner, LearnerSettings, Rate, torch_device
 from mecsim.agents.networks import descend, follow, freeze, make_optimiser, mlp, seed_networks, to_tensor
 from mecsim.agents.replay import Batch, Replay
@@ -78,6 +79,9 @@ class DDQN(Learner):
 
     def act_batch(self, states: SystemState) -> Action:
         return refine_discrete_batch(self.scenario, states, self._best(states) - 1, self.refinement)
+
+    def offers(self, state: SystemState) -> list[Offer]:
+        return [Offer(self._best(state) - 1)]
 
     def explore(self, state: SystemState) -> Action:
         devices = self.scenario.n_devices

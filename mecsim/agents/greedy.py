@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mecsim import physics
-from mecsim.agents.base import Agent
+from mecsim.agents.base import Agent, Offer
 from mecsim.physics import Array, Ints
 from mecsim.refinement import refine_discrete
 from mecsim.scenario import Scenario
@@ -44,11 +44,18 @@ class Greedy(Agent):
     """
 
     def act(self, state: SystemState) -> Action:
+        return refine_discrete(self.scenario, state, self._offer(state), self.refinement)
+
+    def offers(self, state: SystemState) -> list[Offer]:
+        return [Offer(self._offer(state))]
+
+    def _offer(self, state: SystemState) -> Ints:
+        """The BS of each task after the three steps, -1 where it is discarded, (n_devices,)."""
         slot = _Slot(self.scenario, state, self.price_per_j(state))
         with np.errstate(invalid="ignore", over="ignore"):
             placement = slot.filled(*slot.prices())
             slot.add(placement)
-        return refine_discrete(self.scenario, state, placement, self.refinement)
+        return placement
 
     def price_per_j(self, state: SystemState) -> Array:
         """What each device's energy is worth to later slots, in income per J, (n_devices,): nothing."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mecsim.agents.base import Offer
 from mecsim.agents.learner import Learner, LearnerSettings, Rate, torch_device
 from mecsim.agents.networks import (
     Critic,
@@ -24,7 +25,7 @@ from mecsim.agents.networks import (
 from mecsim.agents.replay import Batch, Replay
 from mecsim.fleet_refinement import refine_batch
 from mecsim.mdp import Vector
-from mecsim.refinement import ProtoAction, Refinement, refine
+from mecsim.refinement import ProtoAction, Refinement, line_1, refine
 from mecsim.scenario import NonNegative, Positive, Scenario
 from mecsim.settings import Hidden
 from mecsim.state import Action, SystemState
@@ -101,10 +102,18 @@ class INTO(Learner):
     def act_batch(self, states: SystemState) -> Action:
         return refine_batch(self.scenario, states, self.proto_action(states), self.refinement)
 
+    def offers(self, state: SystemState) -> list[Offer]:
+        proto = self.proto_action(state)
+        return [Offer(line_1(proto), proto.cpu_share)]
+
     def explore(self, state: SystemState) -> Action:
         noise = self.exploration.standard_normal(self.encoder.action_size, dtype=np.float32)
         self._proto = self._actor_output(state)[0] + np.float32(self.settings.noise) * noise
-        return refine(self.scenario, state, self._allowed(self.encoder.proto(self._proto)), self.refinement)
+        return refine(self.scenario, state, self.explored(), self.refinement)
+
+    def explored(self) -> ProtoAction:
+        """The proto-action of the last `explore`, with its noise."""
+        return self._allowed(self.encoder.proto(self._proto))
 
     def proto_action(self, state: SystemState) -> ProtoAction:
         """phi(s | theta_phi), the actor's output before noise and refinement.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mecsim import physics
-from mecsim.agents.base import Agent
+from mecsim.agents.base import Agent, Offer
 from mecsim.fleet_refinement import refine_discrete_batch
 from mecsim.physics import Bools, Ints
 from mecsim.refinement import keep_affordable, refine_discrete
@@ -27,22 +27,37 @@ class LPWPO(Agent):
     def act_batch(self, states: SystemState) -> Action:
         return self._decide(states, refine_discrete_batch)
 
+    def offers(self, state: SystemState) -> list[Offer]:
+        at_home = Offer(self.scenario.cell)
+        local = refine_discrete(self.scenario, state, at_home.placement, self.refinement)
+        placement, guest = self._dealt(state, local)
+        if not guest.any():
+            return [at_home]
+        return [at_home, Offer(placement, shielded=placement == self.scenario.cell)]
+
     def _decide(self, state: SystemState, refine: Callable[..., Action]) -> Action:
         """The decision for states of any leading axes that `refine` can take."""
         scenario = self.scenario
-        home = keep_affordable(scenario, state, scenario.cell, self.refinement)
-        local = refine(scenario, state, home, self.refinement)
-        overflow = (home >= 0) & ~local.offload
-        helper, helped = self._helper(state, local, overflow)
-        guest = overflow & helped[..., None]
+        local = refine(scenario, state, self._home(state), self.refinement)
+        placement, guest = self._dealt(state, local)
         if not guest.any():
             return local
-        placement = np.where(guest, helper, local.placement)
         shared = refine(scenario, state, placement, self.refinement, shielded=placement == scenario.cell)
         moved = guest.any(axis=-1, keepdims=True)
         return Action(
             np.where(moved, shared.placement, local.placement), np.where(moved, shared.cpu_hz, local.cpu_hz)
         )
+
+    def _home(self, state: SystemState) -> Ints:
+        """Every task at its own BS, those without the energy discarded, (..., n_devices)."""
+        return keep_affordable(self.scenario, state, self.scenario.cell, self.refinement)
+
+    def _dealt(self, state: SystemState, local: Action) -> tuple[Ints, Bools]:
+        """The placement with the guests at their helpers, and which tasks are guests, (..., n_devices)."""
+        overflow = (self._home(state) >= 0) & ~local.offload
+        helper, helped = self._helper(state, local, overflow)
+        guest = overflow & helped[..., None]
+        return np.where(guest, helper, local.placement), guest
 
     def _helper(self, state: SystemState, local: Action, overflow: Bools) -> tuple[Ints, Bools]:
         """The BS that each task would be dealt to, (..., n_devices), and whether any BS helps, (...).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mecsim.agents.base import Agent
+from mecsim.agents.base import Agent, Offer
 from mecsim.fleet_refinement import refine_discrete_batch
 from mecsim.refinement import refine_discrete
 from mecsim.state import Action, SystemState
@@ -16,3 +16,6 @@ class OLNPO(Agent):
 
     def act_batch(self, states: SystemState) -> Action:
         return refine_discrete_batch(self.scenario, states, self.scenario.cell, self.refinement)
+
+    def offers(self, state: SystemState) -> list[Offer]:
+        return [Offer(self.scenario.cell)]
