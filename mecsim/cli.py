@@ -146,10 +146,12 @@ def sensitivity(workers: Workers = None) -> None:
 
 @app.command()
 def study(
-    names: Annotated[list[str], typer.Argument(help="Studies: lookup, guarantees, bounds, drift.")],
+    names: Annotated[
+        list[str], typer.Argument(help="Studies: lookup, guarantees, bounds, drift, decisions.")
+    ],
     preset: Preset = "calibrated",
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="How many seeds; by default 5 for calibrated, 3 for others.")
+        int | None, typer.Option(min=1, help="How many seeds; by default as many as each study wants.")
     ] = None,
     workers: Workers = None,
 ) -> None:
@@ -158,6 +160,15 @@ def study(
 
     measurements = run_studies(names, preset, seeds, workers)
     typer.echo(f"{len(measurements)} measurements are stored.")
+
+
+@app.command()
+def policies() -> None:
+    """Train the small INTO and DDQN of notebook 13 that are not stored yet, in some minutes."""
+    from mecsim.experiments.policies import make_policies
+
+    for path in make_policies():
+        typer.echo(path)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from mecsim.experiments import calibration, sensitivity, store, studies
+from mecsim.experiments import calibration, policies, sensitivity, store, studies
 from mecsim.experiments.computing import not_stored
 from mecsim.experiments.defaults import changed_defaults
 from mecsim.experiments.provenance import NUMERICS, read_manifest
@@ -19,7 +19,13 @@ RUNS = PROFILES["paper"].folder
 
 def problems() -> list[str]:
     """One sentence for everything that is wrong with data/ or missing from it; nothing where all is well."""
-    return [*faults(), *missing(EXPERIMENTS), *studies.lacking_studies(), *sensitivity.lacking_choices()]
+    return [
+        *faults(),
+        *missing(EXPERIMENTS),
+        *studies.lacking_studies(),
+        *sensitivity.lacking_choices(),
+        *policies.lacking_policies(),
+    ]
 
 
 def faults() -> list[str]:
@@ -34,12 +40,14 @@ def faults() -> list[str]:
         *studies.stale_studies(),
         *damaged(sensitivity.FOLDER),
         *sensitivity.stale_choices(),
+        *damaged(policies.FOLDER, policies.PATTERN),
+        *policies.stale_policies(),
     ]
 
 
-def damaged(folder: Path) -> list[str]:
+def damaged(folder: Path, pattern: str = "*.parquet") -> list[str]:
     """Files that differ from the manifest, are not in it, or are in it alone."""
-    known, files = read_manifest(folder), {path.name: path for path in folder.glob("*.parquet")}
+    known, files = read_manifest(folder), {path.name: path for path in folder.glob(pattern)}
     found = [
         f"data/{folder.name}/{name} is in the manifest but not there."
         for name in sorted(known.keys() - files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -26,11 +27,15 @@ def provenance(run: dict[str, Any]) -> dict[str, Any]:
     return {"run": run, "numerics": NUMERICS, "versions": versions, "revision": _revision()}
 
 
-def write_manifest(folder: Path) -> None:
-    """Lists the results of a folder with what made them and their checksums."""
+def write_manifest(
+    folder: Path,
+    pattern: str = "*.parquet",
+    read_meta: Callable[[Path], dict[str, Any]] = store.read_meta,
+) -> None:
+    """Lists the results of a folder with what made them, as `read_meta` tells it, and their checksums."""
     rows = {
-        path.name: {"sha256": store.checksum(path), **store.read_meta(path)}
-        for path in sorted(folder.glob("*.parquet"))
+        path.name: {"sha256": store.checksum(path), **read_meta(path)}
+        for path in sorted(folder.glob(pattern))
     }
     if rows:
         text = json.dumps(rows, indent=1, sort_keys=True) + "\n"

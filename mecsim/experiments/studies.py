@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from mecsim.experiments.registry import PROFILES
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.store import DATA, read_tables, write_table
 from mecsim.experiments.study_bounds import bounds_sizes, measure_bounds
+from mecsim.experiments.study_decisions import measure_decisions
 from mecsim.experiments.study_drift import drift_sizes, measure_drift
 from mecsim.experiments.study_guarantees import measure_guarantees
 from mecsim.experiments.study_lookup import measure_lookup
@@ -38,11 +39,17 @@ class Study:
         measure: measures a preset and a seed, giving rows with metric, value and the columns of `index`.
         sizes: what it takes beside these.
         index: what tells the rows of a metric apart.
+        seeds: how many seeds are wanted by preset, none where a preset is left out; by default those of the runs.
     """
 
     measure: Callable[..., list[dict[str, Any]]]
     sizes: dict[str, Any]
     index: tuple[str, ...] = ("devices",)
+    seeds: Mapping[str, int] | None = None
+
+    def wanted_seeds(self, preset: str) -> int:
+        """How many seeds of a preset are wanted, counted from 0."""
+        return SEEDS.get(preset, OTHER_SEEDS) if self.seeds is None else self.seeds.get(preset, 0)
 
 
 STUDIES = {
@@ -50,6 +57,7 @@ STUDIES = {
     "guarantees": Study(measure_guarantees, {"actions": 20_000}),
     "bounds": Study(measure_bounds, bounds_sizes(), ("panel", "label", "point", "slot")),
     "drift": Study(measure_drift, drift_sizes(), ("variant", "slot")),
+    "decisions": Study(measure_decisions, {"slots": 2000, "settings": {}}, ("slot",), {"calibrated": 1}),
 }
 
 
@@ -86,7 +94,7 @@ def run_studies(
     Args:
         names: studies, see `STUDIES`.
         preset: the scenario.
-        seeds: how many seeds, counted from 0; by default those of the runs.
+        seeds: how many seeds, counted from 0; by default as many as each study wants.
         workers: processes side by side; by default one a core.
         folder: where they are stored.
 
@@ -144,7 +152,8 @@ def lacking_studies(folder: Path = FOLDER) -> list[str]:
             missing = len(missing_studies([name], preset, folder=folder))
             if missing:
                 found.append(
-                    f"the study {name} lacks {missing} of {SEEDS[preset]} seeds for the preset {preset}; run "
+                    f"the study {name} lacks {missing} of {STUDIES[name].wanted_seeds(preset)} seeds for the preset "
+                    f"{preset}; run "
                     f"{_command(name, preset)}."
                 )
     return found
@@ -177,11 +186,12 @@ def _measurements(names: Iterable[str], preset: str, seeds: int | None, folder: 
     for name in names:
         _known(name)
     Scenario.preset(preset)
-    count = SEEDS.get(preset, OTHER_SEEDS) if seeds is None else seeds
+    counts = {name: STUDIES[name].wanted_seeds(preset) if seeds is None else seeds for name in names}
     return [
         Measurement(name, preset, seed, STUDIES[name].sizes, folder)
-        for seed in range(count)
+        for seed in range(max(counts.values(), default=0))
         for name in names
+        if seed < counts[name]
     ]
 
 
