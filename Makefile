@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 LOCK  := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help test reproduce notebooks readme lint format lock clean
+.PHONY: help test reproduce site notebooks readme lint format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ test: lint ## ruff, pytest and nbval (ARGS='-k physics' is passed on to pytest)
 
 reproduce: $(STAMP) ## run every notebook into build/; PROFILE=paper also computes missing paper-scale runs
 	$(BIN)/mecsim reproduce --profile $(PROFILE)
+
+site: $(STAMP) ## README and notebooks, as committed, as pages in build/site/index.html
+	$(BIN)/python tools/website.py build/site
 
 notebooks: format ## execute the committed notebooks in place, the only way their outputs are made
 	OMP_NUM_THREADS=1 $(BIN)/python tools/execute.py $(ARGS)

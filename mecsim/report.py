@@ -1,23 +1,19 @@
-"""The pages that `mecsim reproduce` leaves behind: HTML of each notebook, its figures and an index of them all."""
+"""What `mecsim reproduce` leaves behind: a page of each notebook, its figures and an index of them all."""
 
 import base64
 import html
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
-import jupyter_server_mathjax
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from mecsim.experiments.store import write_atomically
+from mecsim.pages import notebook_body, template, write_page
 
-MATHJAX_URL = "../mathjax/MathJax.js?config=TeX-AMS-MML_HTMLorMML-full,local/fonts"
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 ENTRY = Template("""\
 <article class="$state">
   <header>
@@ -40,28 +36,10 @@ class NotebookRun:
     figures: tuple[Path, ...]
 
 
-def title_of(notebook: NotebookNode, default: str) -> str:
-    """The first level-one heading."""
-    lines = (
-        line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()
-    )
-    return next((line[2:].strip() for line in lines if line.startswith("# ")), default)
-
-
-def strip_widgets(notebook: NotebookNode) -> None:
-    """Removes the widgets, which show nothing without a kernel, from the outputs and the metadata."""
-    notebook.metadata.pop("widgets", None)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
-
-
 def write_html(notebook: NotebookNode, title: str, path: Path) -> None:
-    """Renders a notebook so that it reads without a network, its equations included."""
-    strip_widgets(notebook)
-    exporter = HTMLExporter(mathjax_url=MATHJAX_URL, require_js_url="")
-    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
-    write_atomically(path, page.encode())
+    """Writes the page of a notebook, in a folder beside the index."""
+    bar = '<a href="../index.html">All notebooks of this run</a>'
+    write_page(path, title, notebook_body(notebook, title), root="../", bar=bar)
 
 
 def extract_figures(notebook: NotebookNode, folder: Path) -> tuple[Path, ...]:
@@ -71,16 +49,8 @@ def extract_figures(notebook: NotebookNode, folder: Path) -> tuple[Path, ...]:
     images = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
     paths = tuple(folder / f"{number:02d}.png" for number in range(1, len(images) + 1))
     for path, image in zip(paths, images, strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(image))
+        write_atomically(path, base64.b64decode(image))
     return paths
-
-
-def copy_mathjax(out: Path) -> None:
-    """Puts MathJax beside the pages, which name it by a relative address, and has it use the fonts it comes with."""
-    source = Path(jupyter_server_mathjax.__file__).parent / "static"
-    shutil.copytree(source, out / "mathjax", dirs_exist_ok=True)
-    write_atomically(out / "mathjax/config/local/fonts.js", template("mathjax-fonts.js").encode())
 
 
 def write_index(out: Path, profile: str, runs: Sequence[NotebookRun], planned: int) -> None:
@@ -92,15 +62,12 @@ def write_index(out: Path, profile: str, runs: Sequence[NotebookRun], planned: i
         + (f", {failed} failed" if failed else ""),
         "duration": format_duration(sum(run.duration_s for run in runs)),
         "profile": profile,
-        "versions": ", ".join(f"{name} {version(name)}" for name in ("mecsim", "torch", "numpy")),
         "entries": "\n".join(render_entry(run, out) for run in runs),
     }
-    write_atomically(out / "index.html", Template(template("index.html")).substitute(facts).encode())
-
-
-def template(name: str) -> str:
-    """The text of a file in mecsim/templates."""
-    return resources.files("mecsim").joinpath("templates", name).read_text(encoding="utf-8")
+    body = Template(template("index.html")).substitute(facts)
+    versions = ", ".join(f"{name} {version(name)}" for name in ("mecsim", "torch", "numpy"))
+    title = "mecsim: what this run reproduced"
+    write_page(out / "index.html", title, body, root="", bar=f"<span>{title}</span>", foot=versions)
 
 
 def render_entry(run: NotebookRun, out: Path) -> str:

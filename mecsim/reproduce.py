@@ -9,7 +9,8 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from mecsim.experiments.store import ROOT
-from mecsim.report import NotebookRun, copy_mathjax, extract_figures, title_of, write_html, write_index
+from mecsim.pages import copy_assets, title_of
+from mecsim.report import NotebookRun, extract_figures, write_html, write_index
 from mecsim.settings import SettingError
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -48,7 +49,7 @@ def reproduce(
     if profile == "paper":
         compute_missing_runs()
     out = out.resolve()
-    copy_mathjax(out)
+    copy_assets(out)
     runs: list[NotebookRun] = []
     for number, path in enumerate(paths, start=1):
         print(f"[{number}/{len(paths)}] {path.stem}", flush=True)

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from mecsim.experiments.store import write_atomically
-from mecsim.report import strip_widgets
+from mecsim.pages import strip_widgets
 from mecsim.reproduce import NOTEBOOKS, QUIET_KERNEL
 
 METADATA = {

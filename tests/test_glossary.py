@@ -1,0 +1,129 @@
+"""GLOSSARY.md says what the code says: its names exist, and symbols, units and equations are those of the package."""
+
+import inspect
+import re
+from dataclasses import fields
+from typing import NamedTuple
+
+import pytest
+
+from mecsim import Scenario, physics
+from mecsim.agents.into import INTOSettings
+from mecsim.experiments.store import ROOT
+from mecsim.refinement import ProtoAction
+from mecsim.state import Action, Outcome, SystemState
+
+HOMES = {
+    "Scenario": Scenario,
+    "SystemState": SystemState,
+    "Action": Action,
+    "Outcome": Outcome,
+    "INTOSettings": INTOSettings,
+    "ProtoAction": ProtoAction,
+    "physics": physics,
+}
+TABLE_I = [
+    "N",
+    "U_i",
+    "p",
+    "Q^E",
+    "e",
+    "z",
+    "v",
+    "delta",
+    "g",
+    "h",
+    "mathcal{G}",
+    "B",
+    "nu",
+    "d^w",
+    "C",
+    "F_i",
+]
+TABLE_I += ["x", "y", "f"]
+
+
+class Row(NamedTuple):
+    symbol: str
+    meaning: str
+    unit: str
+    names: list[str]
+    where: str
+
+
+def row(line: str) -> Row:
+    symbol, meaning, unit, names, where = (part.strip() for part in line.strip("|").split("|"))
+    return Row(plain(symbol), meaning, unit, re.findall(r"`([^`]+)`", names), where)
+
+
+def plain(symbol: str) -> str:
+    """A symbol as `Scenario.table` writes it."""
+    return symbol.replace("$", "").replace("\\", "")
+
+
+TEXT = (ROOT / "GLOSSARY.md").read_text()
+ROWS = [row(line) for line in TEXT.splitlines() if line.startswith("| $")]
+
+
+def known(name: str) -> bool:
+    home, _, member = name.partition(".")
+    owner = HOMES[home]
+    return not member or hasattr(owner, member) or member in members(owner)
+
+
+def members(owner: object) -> set[str]:
+    if hasattr(owner, "model_fields"):
+        return set(owner.model_fields)
+    return {field.name for field in fields(owner)} if hasattr(owner, "__dataclass_fields__") else set()
+
+
+def test_symbols_are_named_once() -> None:
+    symbols = [entry.symbol for entry in ROWS]
+    assert len(symbols) == len(set(symbols))
+
+
+def test_all_of_table_1_is_there() -> None:
+    assert set(TABLE_I) <= {entry.symbol for entry in ROWS}
+
+
+@pytest.mark.parametrize("entry", ROWS, ids=lambda entry: entry.symbol)
+def test_the_names_exist(entry: Row) -> None:
+    assert entry.names
+    assert [name for name in entry.names if not known(name)] == []
+
+
+def test_the_check_of_names_sees_a_wrong_one() -> None:
+    assert not known("Scenario.size_bit")
+    assert not known("SystemState.rate")
+    assert not known("physics.uplink_rate")
+
+
+@pytest.mark.parametrize(
+    "parameter", [entry for entry in Scenario().table() if entry.symbol], ids=lambda entry: entry.name
+)
+def test_symbol_and_unit_are_those_of_the_scenario(parameter) -> None:
+    (entry,) = [entry for entry in ROWS if f"Scenario.{parameter.name}" in entry.names]
+    assert (entry.symbol, entry.unit) == (parameter.symbol, parameter.unit)
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ROWS if entry.names[0].startswith("physics.")])
+def test_the_equation_is_the_one_that_the_function_cites(entry: Row) -> None:
+    function = getattr(physics, entry.names[0].removeprefix("physics."))
+    assert entry.where in inspect.getdoc(function)
+    assert f", in {entry.unit}" in inspect.getdoc(function) or entry.unit == "1"
+
+
+def test_the_unit_is_the_suffix_of_the_name() -> None:
+    units = {"s": "s", "j": "J", "w": "W", "hz": "Hz", "bps": "bit/s", "bits": "bit"}
+    for entry in ROWS:
+        suffix = entry.names[0].rsplit("_", 1)[-1]
+        if "_per_" not in entry.names[0] and suffix in units:
+            assert entry.unit == units[suffix], entry.symbol
+
+
+def test_every_preset_and_agent_is_a_term() -> None:
+    from mecsim.agents import AGENTS
+    from mecsim.scenario import PRESETS
+
+    terms = TEXT.partition("## Terms")[2].lower()
+    assert [name for name in (*AGENTS, *PRESETS) if name.lower() not in terms] == []
