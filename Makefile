@@ -9,14 +9,14 @@ STAMP := $(VENV)/.installed
 LOCK  := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help test reproduce site notebooks readme lint format lock clean
+.PHONY: help test reproduce site notebooks assignments grade readme lint format lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 test: lint ## ruff, pytest and nbval (ARGS='-k physics' is passed on to pytest)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope \
-	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 tests $(wildcard notebooks) $(ARGS)
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 tests $(wildcard notebooks/*.ipynb) $(ARGS)
 
 reproduce: $(STAMP) ## run every notebook into build/; PROFILE=paper also computes missing paper-scale runs
 	$(BIN)/mecsim reproduce --profile $(PROFILE)
@@ -27,12 +27,19 @@ site: $(STAMP) ## README and notebooks, as committed, as pages in build/site/ind
 notebooks: format ## execute the committed notebooks in place, the only way their outputs are made
 	OMP_NUM_THREADS=1 $(BIN)/python tools/execute.py $(ARGS)
 
+assignments: $(STAMP) ## the students' notebooks, without solutions (ARGS='--class-seed 7' for other numbers)
+	$(BIN)/python tools/assignments.py release $(ARGS)
+
+grade: $(STAMP) ## autograde notebooks/assignments/submitted or ARGS=folder; writes feedback and grades.csv
+	OMP_NUM_THREADS=1 $(BIN)/python tools/assignments.py grade $(ARGS)
+
 readme: $(STAMP) ## write the README's table of claims anew from the stored runs
 	$(BIN)/python tools/readme.py
 
-lint: $(STAMP) ## ruff, notebooks included
+lint: $(STAMP) ## ruff and codespell, notebooks included
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 format: $(STAMP) ## let ruff format and fix what it can
 	$(BIN)/ruff format .
@@ -41,7 +48,7 @@ format: $(STAMP) ## let ruff format and fix what it can
 lock: ## write constraints.txt anew: newest releases within the bounds of pyproject.toml
 	rm -rf $(LOCK)
 	$(PYTHON) -m venv $(LOCK)
-	$(LOCK)/bin/python -m pip install --quiet -e '.[dev,bench,course,cluster]'
+	$(LOCK)/bin/python -m pip install --quiet -e '.[dev,explore,bench,course,cluster]'
 	$(LOCK)/bin/python -m pip check
 	grep '^#' constraints.txt > $(LOCK)/pins
 	{ $(LOCK)/bin/python -m pip freeze --exclude-editable | sed 's/+.*//'; \
@@ -53,7 +60,8 @@ clean: ## remove build/ and the caches; .venv stays
 	find mecsim tests tools notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
 
 # The stamp is written last, so a set-up that was cut short starts over with an empty .venv:
-# pip cannot tell a half-written package from a whole one.
+# pip cannot tell a half-written package from a whole one. nbgrader's menu and server extensions, which its package
+# turns on in every JupyterLab, are taken out: make and the tests do without them.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
 	  { echo 'mecsim needs Python 3.11: install it, or say where it is with make PYTHON=/path/to/python3.11' >&2; exit 1; }
@@ -61,4 +69,5 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $@
 	@echo 'Installing the pinned dependencies into $(VENV): a few minutes, once.'
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@rm -rf $(VENV)/share/jupyter/labextensions/@jupyter/nbgrader $(VENV)/etc/jupyter/jupyter_server_config.d/nbgrader.json
 	@touch $@
