@@ -112,6 +112,7 @@ def _band(ax: Axes, x: Sequence[float] | Array, runs: Array, colour: str, alpha:
 
 def _label_ends(ax: Axes, gap: float = 13.0) -> None:
     """Writes each line's label beside its end, at least `gap` points from the next."""
+    ax.autoscale_view()
     ends = [line.get_xydata()[-1] for line in ax.lines]
     heights = ax.transData.transform(ends)[:, 1] * 72 / ax.figure.dpi
     apart = heights.copy()

@@ -41,6 +41,15 @@ def test_every_switch_has_a_measured_alternative_and_the_other_way_round():
     assert {one.assumption for one in ALTERNATIVES} == set(switches())
 
 
+def test_what_has_no_switch_is_measured_otherwise_or_says_why_not():
+    told = re.findall(r"^\| (A\d+) \| [^|]+ \|$", register.REGISTER.read_text(), flags=re.MULTILINE)
+    assert told == [name for name in register.register()["id"] if name not in switches()]
+
+
+def test_the_register_says_what_was_measured():
+    assert register.effects_table() in register.REGISTER.read_text()
+
+
 @pytest.mark.parametrize(("name", "setting"), switches().items())
 def test_an_alternative_turns_the_switch_that_the_register_names(name, setting):
     record, fields = RECORDS[re.match(r"`(\w+)", setting)[1]], re.findall(r"(\w+)`", setting)
@@ -102,4 +111,4 @@ def test_runs_that_are_not_there_are_said(monkeypatch):
 
     monkeypatch.setattr(register, "results", nothing)
     monkeypatch.setattr(register, "stored_sensitivity", verdicts)
-    assert f"| {ONE.name} | runs are missing | C4 not reproduced |" in register.effects_table()
+    assert f"| {ONE.name} | not computed yet | C4 not reproduced |" in register.effects_table()

@@ -1,22 +1,29 @@
-"""Writes the table of claims into the README, from the stored runs: `make readme`."""
+"""Writes the tables that come from stored runs into README.md and ASSUMPTIONS.md: `make readme`."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from mecsim.experiments.claims import claims_table
+from mecsim.experiments.register import effects_table
 from mecsim.experiments.store import ROOT
 
-BLOCK = re.compile(r"(?<=<!-- claims -->\n).*?(?=\n<!-- /claims -->)", flags=re.DOTALL)
+TABLES: dict[str, tuple[str, Callable[[], str]]] = {
+    "README.md": ("claims", claims_table),
+    "ASSUMPTIONS.md": ("effects", effects_table),
+}
 
 
 def main() -> None:
-    """Replaces what stands between the two marks."""
-    path = ROOT / "README.md"
-    text = path.read_text()
-    if not BLOCK.search(text):
-        raise SystemExit("README.md has lost the marks <!-- claims --> and <!-- /claims -->.")
-    path.write_text(BLOCK.sub(lambda _: claims_table(), text))
+    """Replaces what stands between the marks of each table."""
+    for name, (mark, table) in TABLES.items():
+        path = ROOT / name
+        text = path.read_text()
+        block = re.compile(rf"(?<=<!-- {mark} -->\n).*?(?=\n<!-- /{mark} -->)", flags=re.DOTALL)
+        if not block.search(text):
+            raise SystemExit(f"{name} has lost the marks <!-- {mark} --> and <!-- /{mark} -->.")
+        path.write_text(block.sub(table(), text))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 import pandas as pd
@@ -18,15 +19,15 @@ COLUMNS = ("id", "open point", "default", "alternatives", "setting", "why the de
 
 
 def register(path: Path = REGISTER) -> pd.DataFrame:
-    """The register as a table: id, open point, default, alternatives, setting, why the default.
+    """The first table of the register's file: id, open point, default, alternatives, setting, why the default.
 
     Raises:
         ValueError: the file has no such table.
     """
+    below = dropwhile(lambda line: not re.match(r"\| A\d+ ", line), path.read_text().splitlines())
     rows = [
-        [cell.strip() for cell in line.strip("|\n").split("|")]
-        for line in path.read_text().splitlines()
-        if re.match(r"\| A\d+ ", line)
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in takewhile(lambda line: line.startswith("|"), below)
     ]
     if not rows or any(len(row) != len(COLUMNS) for row in rows):
         raise ValueError(f"{path.name} has no table with the columns {', '.join(COLUMNS)}.")
@@ -83,7 +84,7 @@ def effects_table() -> str:
     changes = verdict_changes()
     lines = ["| alternative | INTO's income | other verdicts, all-on in INTO's place |", "|---" * 3 + "|"]
     for one in ALTERNATIVES:
-        moved = "runs are missing" if income is None else _in_percent(income.loc[one.name])
+        moved = "not computed yet" if income is None else _in_percent(income.loc[one.name])
         verdicts = ", ".join(changes.get(one.name, ["no rule can tell"])) or "none"
         lines.append(f"| {one.name} | {moved} | {verdicts} |")
     return "\n".join(lines)

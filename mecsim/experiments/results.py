@@ -106,13 +106,18 @@ def _stored(path: Path) -> pd.DataFrame:
 def curves(table: pd.DataFrame, agent: str = "INTO") -> dict[str, Array]:
     """The income of every training slot, by label, (seeds, slots)."""
     rows = table[(table["metric"] == "training income") & (table["agent"] == agent)]
-    return {label: _wide(rows[rows["label"] == label], "slot") for label in rows["label"].unique()}
+    by_label = rows.groupby("label", sort=False, observed=True)
+    return {
+        label: part.pivot_table("value", "seed", "slot").to_numpy(dtype=np.float64)
+        for label, part in by_label
+    }
 
 
 def means(table: pd.DataFrame, metric: str = "income", agent: str = "INTO") -> dict[str, Array]:
     """The mean of a metric over the evaluation slots, by label, (seeds,)."""
     rows = table[(table["metric"] == metric) & (table["agent"] == agent)]
-    return {label: _wide(rows[rows["label"] == label], "metric")[:, 0] for label in rows["label"].unique()}
+    by_label = rows.groupby("label", sort=False, observed=True)
+    return {label: part.sort_values("seed")["value"].to_numpy(np.float64) for label, part in by_label}
 
 
 def series(table: pd.DataFrame, metric: str = "income", agent: str = "INTO") -> Array:
@@ -123,8 +128,3 @@ def series(table: pd.DataFrame, metric: str = "income", agent: str = "INTO") -> 
 def by_bs(table: pd.DataFrame, metric: str = "offloading", agent: str = "INTO", n_bs: int = 3) -> Array:
     """The mean of a metric of each BS along a panel's x axis, (seeds, points, n_bs)."""
     return np.stack([series(table, f"{metric} BS-{bs}", agent) for bs in range(1, n_bs + 1)], axis=2)
-
-
-def _wide(rows: pd.DataFrame, columns: str) -> Array:
-    wide = rows.pivot_table(index="seed", columns=columns, values="value", observed=True)
-    return wide.to_numpy(dtype=np.float64)
