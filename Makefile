@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 LOCK  := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help test reproduce site notebooks assignments grade readme lint format lock clean
+.PHONY: help test reproduce site notebooks assignments grade readme badges lint format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ grade: $(STAMP) ## autograde notebooks/assignments/submitted or ARGS=folder; wri
 
 readme: $(STAMP) ## write the README's table of claims anew from the stored runs
 	$(BIN)/python tools/readme.py
+
+badges: $(STAMP) ## how to run this on Binder and Colab, in README and notebooks; REPOSITORY=https://... names the address
+	$(BIN)/python tools/elsewhere.py $(REPOSITORY)
 
 lint: $(STAMP) ## ruff and codespell, notebooks included
 	$(BIN)/ruff check .
