@@ -43,6 +43,20 @@ class WalkParameters(Parameters):
     slots: Whole
 
 
+class ExploreParameters(Parameters):
+    """Where the static figures of notebook 13 look.
+
+    Attributes:
+        slot: which slot of the world shown.
+        device: which device asks "what if", counted from 1.
+        training_slot: which slot of the stored training.
+    """
+
+    slot: Annotated[int, Field(ge=0, lt=60)]
+    device: Annotated[int, Field(ge=1, le=165)]
+    training_slot: Annotated[int, Field(ge=0, lt=2000)]
+
+
 class OwnTraining(Parameters):
     """A training of the reader's own.
 

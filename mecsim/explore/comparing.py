@@ -1,0 +1,179 @@
+"""Every algorithm in one scenario: how many devices of each cell it offloads, and what it earns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mecsim.agents import Agent, make_agent
+from mecsim.deployment import rollout_fleet
+from mecsim.explore.canvas import blank
+from mecsim.fleet import Fleet
+from mecsim.physics import Array
+from mecsim.plotting import AGENT_COLOURS, BS_COLOURS
+from mecsim.scenario import Scenario
+from mecsim.state import Action, SystemState
+
+if TYPE_CHECKING:
+    from mecsim.agents.learner import Learner
+
+WORLDS = tuple(range(2_000_000, 2_000_004))
+"""Seeds of the worlds that are played: none that anybody trains or is evaluated in."""
+WARM_UP = 10
+"""Slots under all-on before the agents take over, in which the energy queues fill."""
+QUICK, THOROUGH = 2, 25
+"""Slots that each agent then decides in each world: for an instant answer, and for one worth quoting."""
+
+
+FITS = 2.5
+"""Devices from which on a bar has room for its number."""
+INSIDE = {"va": "center", "color": "white", "size": 10}
+
+
+class Standing(NamedTuple):
+    """One algorithm in one scenario, means over slots and worlds.
+
+    Attributes:
+        income: per slot.
+        offloading: devices of each cell whose task is offloaded, (n_bs,).
+    """
+
+    income: float
+    offloading: Array
+
+
+class OneByOne(Agent):
+    """An agent that decides for one state at a time, made to decide for a fleet."""
+
+    def __init__(self, agent: Agent) -> None:
+        super().__init__(agent.scenario, agent.seed, agent.refinement)
+        self._agent = agent
+
+    def act(self, state: SystemState) -> Action:
+        return self._agent.act(state)
+
+    def act_batch(self, states: SystemState) -> Action:
+        stacked = {name: value for name, value in vars(states).items() if np.ndim(value) == 2}
+        stacked.pop("link_bps")
+        actions = [
+            self.act(replace(states, **{name: value[twin] for name, value in stacked.items()}))
+            for twin in range(len(states.energy_j))
+        ]
+        return Action(np.stack([a.placement for a in actions]), np.stack([a.cpu_hz for a in actions]))
+
+
+def everyone(scenario: Scenario, learners: Mapping[str, Learner] | None = None) -> dict[str, Agent]:
+    """Every algorithm for a scenario, in the order of all legends.
+
+    Args:
+        scenario: the system.
+        learners: the trained or untrained agents by name, see `mecsim.explore.trained`; those not given are left out.
+    """
+    from mecsim.experiments.policies import deployed
+
+    learners = learners or {}
+    agents: dict[str, Agent] = {}
+    for name in AGENT_COLOURS:
+        if name in learners:
+            agents[name] = deployed(learners[name], scenario)
+        elif name not in LEARNT:
+            agents[name] = make_agent(name, scenario)
+    return agents
+
+
+LEARNT = ("INTO", "DDQN", "untrained")
+"""Those with a network."""
+
+
+def compare(agents: Mapping[str, Agent], scenario: Scenario, slots: int = QUICK) -> dict[str, Standing]:
+    """Lets every agent decide in the same slots of the same worlds, from the same energy on.
+
+    Each world runs `WARM_UP` slots under all-on. From there on each agent lives in a copy of its own for `slots` slots.
+
+    Args:
+        agents: by name.
+        scenario: of all worlds.
+        slots: decided by each agent in each world.
+    """
+    start = Fleet(scenario, WORLDS)
+    rollout_fleet(make_agent("all-on", scenario), start, WARM_UP)
+    found = {}
+    for name, agent in agents.items():
+        batched = agent if type(agent).act_batch is not Agent.act_batch else OneByOne(agent)
+        record = rollout_fleet(batched, deepcopy(start, {id(scenario): scenario}), slots)
+        found[name] = Standing(float(record.income.mean()), record.offloading.mean(axis=(0, 1)))
+    return found
+
+
+def averaged(slots: int) -> str:
+    """Over what the numbers of `compare` are means, in words."""
+    return f"mean of {slots * len(WORLDS)} slots: {slots} in each of {len(WORLDS)} worlds"
+
+
+def draw_comparison(
+    now: Mapping[str, Standing], usual: Mapping[str, Standing], told: str = "", figure: Figure | None = None
+) -> Figure:
+    """The devices that offload, by cell, and the income of every algorithm; a tick shows the defaults.
+
+    Args:
+        now: what `compare` finds.
+        usual: the same at the defaults.
+        told: over what the means are, see `averaged`.
+        figure: where to draw; a new one by default.
+    """
+    figure = figure or blank(8.4, 3.7)
+    left, right = figure.subplots(1, 2, sharey=True)
+    figure.subplots_adjust(left=0.11, right=0.985, bottom=0.15, top=0.86, wspace=0.08)
+    names = list(now)
+    rows = np.arange(len(names))
+    _draw_offloading(left, rows, now, usual)
+    incomes = [now[name].income for name in names]
+    right.barh(rows, incomes, 0.62, color=[AGENT_COLOURS[name] for name in names])
+    _ticks(right, rows, [usual[name].income for name in names])
+    for row, income in zip(rows, incomes, strict=True):
+        right.annotate(
+            f"{income:.0f}", (0, row), (4, 0), textcoords="offset points", va="center", color="white"
+        )
+    right.set(xlabel="income per slot", ylim=(len(names) - 0.4, -0.6))
+    left.set_yticks(rows, names)
+    for ax in (left, right):
+        ax.grid(axis="y", visible=False)
+    figure.text(0.985, 0.93, f"{told}\n| at the defaults", ha="right", va="center", size=9, color="#555555")
+    return figure
+
+
+def _draw_offloading(
+    ax: Axes, rows: Array, now: Mapping[str, Standing], usual: Mapping[str, Standing]
+) -> None:
+    counts = np.array([one.offloading for one in now.values()])
+    starts = counts.cumsum(axis=1) - counts
+    for bs in range(counts.shape[1]):
+        colour = BS_COLOURS[bs % len(BS_COLOURS)]
+        ax.barh(rows, counts[:, bs], 0.62, starts[:, bs], color=colour, label=f"BS-{bs + 1}")
+        for row, count, start in zip(rows, counts[:, bs], starts[:, bs], strict=True):
+            if count >= FITS:
+                ax.annotate(f"{count:.0f}", (start, row), (3, 0), textcoords="offset points", **INSIDE)
+    _ticks(ax, rows, [usual[name].offloading.sum() for name in now])
+    ax.set(xlabel="devices of each cell that offload")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9, handlelength=1)
+
+
+def _ticks(ax: Axes, rows: Array, values: list[float]) -> None:
+    """A tick at each row's value at the defaults."""
+    ax.vlines(values, rows - 0.42, rows + 0.42, color="black", lw=1.6)
+
+
+def in_words(now: Mapping[str, Standing], usual: Mapping[str, Standing]) -> str:
+    """Who earns most and least, and whom the change has hit most, as a sentence."""
+    ranked = sorted(now, key=lambda name: now[name].income, reverse=True)
+    best, worst = ranked[0], ranked[-1]
+    change = {name: now[name].income - usual[name].income for name in now}
+    most = max(change, key=lambda name: abs(change[name]))
+    moved = f" {most} has moved most from the defaults, by {change[most]:+.1f}." if change[most] else ""
+    return f"{best} earns most, {now[best].income:.1f} a slot, {worst} least, {now[worst].income:.1f}.{moved}"

@@ -1,0 +1,168 @@
+"""One slot of the system as a picture: who offloads where, what each BS's CPU does, and why tasks are dropped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from mecsim import physics
+from mecsim.agents import Agent
+from mecsim.explore.canvas import blank
+from mecsim.explore.fates import FATES, Fate, fates, traced
+from mecsim.outcome import outcome
+from mecsim.physics import Array, Ints
+from mecsim.scenario import Scenario
+from mecsim.state import SystemState
+
+MARKS: dict[Fate, tuple[str, str, str]] = {
+    "at home": ("o", "#0072B2", "executed by its own BS"),
+    "at a peer": ("D", "#009E73", "executed by another BS"),
+    "not offered": ("o", "none", "not offered (line 1)"),
+    "no energy": ("v", "#E69F00", "dropped: no energy (line 2)"),
+    "hopeless": ("X", "#CC79A7", "dropped: deadline cannot be met (line 6)"),
+    "BS full": ("s", "#D55E00", "dropped: BS full, lowest priority (line 6)"),
+}
+"""Shape, colour and words of each fate."""
+OUTLINE = "#7F7F7F"
+RING = 12
+"""Devices on the innermost ring around a BS."""
+
+
+class SlotView(NamedTuple):
+    """One slot under one agent.
+
+    Attributes:
+        slot: its number.
+        fates: what became of each task.
+        placement: the BS that executes each task, -1 where it is dropped, (n_devices,).
+        own_hz, guests_hz: CPU that each BS gives to its own devices' tasks and to those of others, (n_bs,).
+        cpu_hz: what it has, (n_bs,).
+        income: of the slot.
+    """
+
+    slot: int
+    fates: list[Fate]
+    placement: Ints
+    own_hz: Array
+    guests_hz: Array
+    cpu_hz: Array
+    income: float
+
+
+def slot_view(agent: Agent, state: SystemState) -> SlotView:
+    """What an agent does in a state, and what becomes of every task.
+
+    Raises:
+        SettingError: the agent does not tell what it offers.
+    """
+    scenario = agent.scenario
+    rounds = traced(scenario, state, agent.offers(state), agent.refinement)
+    action = rounds[-1].action
+    own = action.placement == scenario.cell
+    used = [
+        physics.cpu_used_hz(np.where(which, action.placement, -1), action.cpu_hz, scenario.n_bs)
+        for which in (own, ~own)
+    ]
+    earned = float(outcome(scenario, state, action).income)
+    told = fates(scenario, state, rounds)
+    return SlotView(state.slot, told, action.placement, *used, state.cpu_hz, earned)
+
+
+def in_words(view: SlotView) -> str:
+    """The slot as one or two sentences, for whoever cannot see the picture."""
+    count = Counter(view.fates)
+    executed = count["at home"] + count["at a peer"]
+    others = ", ".join(f"{count[fate]} {fate}" for fate in FATES[2:] if count[fate])
+    dropped = f" Not executed: {others}." if others else ""
+    return (
+        f"Slot {view.slot}: income {view.income:.1f} from {executed} of {len(view.fates)} tasks, "
+        f"{count['at a peer']} of them executed by another BS.{dropped}"
+    )
+
+
+def draw_slot(scenario: Scenario, view: SlotView, figure: Figure | None = None) -> Figure:
+    """The devices around their BSs, marked by what became of their tasks, and the CPU of each BS.
+
+    Args:
+        scenario: parameters of the system.
+        view: the slot, see `slot_view`.
+        figure: where to draw; a new one by default.
+    """
+    figure = figure or blank(8.4, 5.4)
+    field = figure.add_axes((0.0, 0.16, 0.74, 0.84))
+    bars = figure.add_axes((0.8, 0.26, 0.19, 0.62))
+    _draw_field(field, scenario, view)
+    _draw_cpu(bars, view)
+    handles, labels = field.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+@cache
+def places(devices: tuple[int, ...]) -> tuple[Array, Array]:
+    """Where BSs and devices are drawn, (n_bs, 2) and (n_devices, 2): not where they are, for no equation asks."""
+    turn = np.pi / 2 + 2 * np.pi * np.arange(len(devices)) / len(devices)
+    stations = 1.25 * np.column_stack((np.cos(turn), 0.75 * np.sin(turn))) * (len(devices) > 1)
+    return stations, np.concatenate(
+        [centre + _rings(count) for centre, count in zip(stations, devices, strict=True)]
+    )
+
+
+def _rings(count: int) -> Array:
+    """Places on rings around the origin, (count, 2)."""
+    found, ring = [], 1
+    while count > 0:
+        here = min(count, RING + 8 * (ring - 1))
+        angle = 2 * np.pi * (np.arange(here) + 0.5 * (ring % 2)) / here
+        found.append((0.22 + 0.13 * (ring - 1)) * np.column_stack((np.cos(angle), np.sin(angle))))
+        count, ring = count - here, ring + 1
+    return np.concatenate(found)
+
+
+def _draw_field(ax: Axes, scenario: Scenario, view: SlotView) -> None:
+    stations, devices = places(scenario.devices)
+    wired = [(stations[a], stations[b]) for a, b in np.argwhere(np.triu(scenario.link_rates_bps, 1) > 0)]
+    ax.add_collection(LineCollection(wired, colors="#D0D0D0", linewidths=5, zorder=1))
+    sent = np.flatnonzero(view.placement >= 0)
+    lines = np.stack((devices[sent], stations[view.placement[sent]]), axis=1)
+    colours = [MARKS[view.fates[task]][1] for task in sent]
+    ax.add_collection(LineCollection(lines, colors=colours, linewidths=0.7, alpha=0.6, zorder=2))
+    told = np.array(view.fates)
+    for fate, (shape, colour, words) in MARKS.items():
+        at = devices[told == fate]
+        edge = OUTLINE if colour == "none" else colour
+        ax.scatter(
+            *at.T, s=26, marker=shape, c=colour, edgecolors=edge, label=f"{words}: {len(at)}", zorder=3
+        )
+    for bs, (x, y) in enumerate(stations):
+        box = {"boxstyle": "round", "fc": "#333333", "ec": "none"}
+        ax.text(
+            x, y, f"BS-{bs + 1}", color="white", weight="bold", ha="center", va="center", bbox=box, zorder=4
+        )
+    ax.set_aspect("equal")
+    ax.margins(0.04)
+    ax.autoscale_view()
+    ax.set_axis_off()
+
+
+def _draw_cpu(ax: Axes, view: SlotView) -> None:
+    stations = np.arange(len(view.cpu_hz))
+    ax.barh(stations, view.own_hz / 1e9, height=0.55, color=MARKS["at home"][1], label="own tasks")
+    ax.barh(
+        stations, view.guests_hz / 1e9, 0.55, view.own_hz / 1e9, color=MARKS["at a peer"][1], label="guests"
+    )
+    ax.barh(stations, view.cpu_hz / 1e9, height=0.55, fill=False, edgecolor="black")
+    for bs, used in enumerate((view.own_hz + view.guests_hz) / view.cpu_hz):
+        ax.text(0.05 * view.cpu_hz.max() / 1e9, bs, f"{used:.0%}", va="center", color="white", weight="bold")
+    ax.set_yticks(stations, [f"BS-{bs + 1}" for bs in stations])
+    ax.set(xlabel="CPU in use (GHz)", ylim=(len(stations) - 0.4, -0.6))
+    ax.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, fontsize=8, handlelength=1
+    )
+    ax.grid(axis="y", visible=False)

@@ -1,0 +1,174 @@
+"""The small trained agents: stored without pickle, checked, and refused in one sentence where something is wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mecsim import cli
+from mecsim.deployment import rollout
+from mecsim.experiments import checks, policies
+from mecsim.experiments.checks import damaged
+from mecsim.experiments.policies import (
+    FOLDER,
+    PATTERN,
+    POLICIES,
+    PolicyError,
+    about_policy,
+    deployed,
+    lacking_policies,
+    load_policy,
+    make_policies,
+    path_of,
+    stale_policies,
+)
+from mecsim.experiments.provenance import MANIFEST, NUMERICS, read_manifest
+from mecsim.experiments.runs import EVALUATION_WORLDS, Run
+from mecsim.scenario import Scenario
+from mecsim.settings import SettingError
+from mecsim.system import PhysicalSystem
+
+TINY = {
+    "INTO": Run(
+        agent="INTO", settings={"actor_hidden": [8], "critic_hidden": [4]}, slots=70, evaluation_slots=3
+    ),
+    "DDQN": Run(agent="DDQN", settings={"hidden": [8]}, slots=70, evaluation_slots=3),
+}
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path) -> Path:
+    """Both agents, with a layer of 8, trained for a few updates."""
+    monkeypatch.setattr(policies, "POLICIES", TINY)
+    make_policies(TINY, tmp_path)
+    return tmp_path
+
+
+class TestStored:
+    @pytest.mark.parametrize("name", POLICIES)
+    def test_is_small_whole_current_and_says_what_made_it(self, name) -> None:
+        path = path_of(name)
+        assert path.stat().st_size < 1_000_000
+        about = about_policy(path)
+        assert about["run"] == POLICIES[name].model_dump(mode="json")
+        assert about["numerics"] == NUMERICS
+        assert {"mecsim", "torch", "numpy"} <= about["versions"].keys()
+
+    def test_nothing_is_lacking_damaged_or_stale(self) -> None:
+        assert lacking_policies() == damaged(FOLDER, PATTERN) == stale_policies() == []
+
+    @pytest.mark.parametrize("name", POLICIES)
+    def test_earns_what_it_says(self, name) -> None:
+        learner, run = load_policy(name), POLICIES[name]
+        plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
+        income = rollout(learner, plant, run.evaluation_slots).income.mean()
+        assert income == pytest.approx(about_policy(path_of(name))["income"], rel=0.01)
+
+    def test_into_earns_more_than_before_its_first_update(self) -> None:
+        run = POLICIES["INTO"]
+        plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS)
+        assert (
+            about_policy(path_of("INTO"))["income"] > rollout(run.make_agent(), plant, 100).income.mean() + 5
+        )
+
+
+class TestMaking:
+    def test_the_same_seed_gives_the_same_bits_and_nothing_is_made_twice(self, tiny, tmp_path) -> None:
+        again = tmp_path / "again"
+        make_policies(TINY, again)
+        for name in TINY:
+            one, other = load_policy(name, tiny), load_policy(name, again)
+            for key, tensor in one.networks[policies._DECIDES[name]].state_dict().items():
+                assert tensor.equal(other.networks[policies._DECIDES[name]].state_dict()[key])
+        before = {path: path.stat().st_mtime_ns for path in tiny.glob(PATTERN)}
+        make_policies(TINY, tiny)
+        assert {path: path.stat().st_mtime_ns for path in before} == before
+
+    def test_the_manifest_lists_both(self, tiny) -> None:
+        assert sorted(read_manifest(tiny)) == ["DDQN-small.safetensors", "INTO-small.safetensors"]
+        assert damaged(tiny, PATTERN) == stale_policies(tiny) == lacking_policies(tiny) == []
+
+    def test_holds_the_network_that_decides_and_no_other(self, tiny) -> None:
+        from mecsim.experiments.checkpoints import read_tensors
+
+        assert set(read_tensors(path_of("INTO", tiny)).tensors) == {
+            "0.weight",
+            "0.bias",
+            "1.weight",
+            "1.bias",
+        }
+
+    def test_the_command_prints_the_files(self, monkeypatch) -> None:
+        monkeypatch.setattr(policies, "make_policies", lambda: [Path("a.safetensors")])
+        assert CliRunner().invoke(cli.app, ["policies"]).output == "a.safetensors\n"
+
+
+class TestProblems:
+    def test_a_missing_file(self, tiny) -> None:
+        path_of("DDQN", tiny).unlink()
+        assert lacking_policies(tiny) == ["the small DDQN is not stored; run `mecsim policies`."]
+        with pytest.raises(PolicyError, match=r"DDQN-small.safetensors is not a readable policy of mecsim"):
+            load_policy("DDQN", tiny)
+
+    def test_a_damaged_file_is_seen_by_check_and_refused_in_one_sentence(self, tiny) -> None:
+        path = path_of("INTO", tiny)
+        path.write_bytes(path.read_bytes()[:200])
+        assert "INTO-small.safetensors differs from its checksum" in damaged(tiny, PATTERN)[0]
+        with pytest.raises(PolicyError) as error:
+            load_policy("INTO", tiny)
+        assert "\n" not in str(error.value)
+        assert str(error.value).startswith("INTO-small.safetensors is not a readable policy of mecsim")
+
+    def test_a_file_of_something_else(self, tiny) -> None:
+        path_of("DDQN", tiny).rename(path_of("INTO", tiny))
+        with pytest.raises(PolicyError, match="is the policy of 'DDQN', not of 'INTO'"):
+            load_policy("INTO", tiny)
+
+    def test_layers_that_do_not_fit_the_settings(self, tiny) -> None:
+        from mecsim.experiments.checkpoints import read_tensors, write_tensors
+
+        path = path_of("INTO", tiny)
+        tensors, about = read_tensors(path)
+        about["run"]["settings"]["actor_hidden"] = [9]
+        write_tensors(path, tensors, about)
+        with pytest.raises(PolicyError, match=r"holds layers of .* but its settings ask for"):
+            load_policy("INTO", tiny)
+
+    def test_other_numerics_or_settings_are_stale(self, tiny) -> None:
+        manifest = json.loads((tiny / MANIFEST).read_text())
+        manifest["INTO-small.safetensors"]["numerics"] = NUMERICS + 1
+        manifest["DDQN-small.safetensors"]["run"]["slots"] = 71
+        (tiny / MANIFEST).write_text(json.dumps(manifest))
+        assert len(stale_policies(tiny)) == 2
+
+    def test_check_asks_for_them(self, monkeypatch) -> None:
+        monkeypatch.setattr(checks.policies, "lacking_policies", lambda: ["lacking."])
+        monkeypatch.setattr(checks.policies, "stale_policies", lambda: ["stale."])
+        assert "stale." in checks.faults()
+        assert {"stale.", "lacking."} <= set(checks.problems())
+
+    def test_no_such_agent(self) -> None:
+        with pytest.raises(
+            SettingError, match="policy = 'OLNPO' is not allowed: it should be one of INTO, DDQN"
+        ):
+            path_of("OLNPO")
+
+
+class TestDeployed:
+    def test_algorithm_1_goes_by_the_new_scenario_and_the_eyes_stay(self, tiny) -> None:
+        learner = load_policy("INTO", tiny)
+        changed = Scenario(bandwidth_hz=2e6, interference=0.5)
+        moved = deployed(learner, changed)
+        assert moved.scenario is changed
+        assert moved.encoder is learner.encoder
+        assert learner.scenario == Scenario()
+        state = PhysicalSystem(changed, 0).state
+        np.testing.assert_array_equal(moved.proto_action(state).peer, learner.proto_action(state).peer)
+
+    def test_other_devices_are_refused(self, tiny) -> None:
+        with pytest.raises(
+            SettingError, match=r"devices = \(3, 3, 3\) is not allowed: the networks were trained"
+        ):
+            deployed(load_policy("DDQN", tiny), Scenario(devices=(3, 3, 3)))
