@@ -8,7 +8,7 @@ from papermill.exceptions import PapermillExecutionError
 from mecsim.experiments.figures import FIGURES
 from mecsim.experiments.registry import PROFILES
 from mecsim.experiments.store import ROOT
-from mecsim.parameters import FigureParameters, LearningParameters, TrainingParameters
+from mecsim.parameters import FigureParameters, LearningParameters, StoredParameters, TrainingParameters
 
 KINDS = {
     "06_training_into": TrainingParameters,
@@ -16,6 +16,7 @@ KINDS = {
     "08_fig4": FigureParameters,
     "09_fig5": FigureParameters,
     "10_fig6": FigureParameters,
+    "11_how_close_to_optimal": StoredParameters,
 }
 FIGURE_NOTEBOOKS = [name for name, kind in KINDS.items() if issubclass(kind, FigureParameters)]
 TRAINING_NOTEBOOKS = [name for name, kind in KINDS.items() if "actor_hidden" in kind.model_fields]
@@ -58,6 +59,17 @@ def test_a_training_parameter_is_refused_by_name(notebook, parameters, sentence,
 )
 def test_a_figure_parameter_is_refused_by_name(notebook, parameters, sentence, tmp_path):
     refused(notebook, parameters, sentence, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"preset": "moon"}, "preset = 'moon' is not allowed"),
+        ({"changes": {"cpu": 1}}, "Scenario has no field 'cpu'"),
+    ],
+)
+def test_a_parameter_of_the_notebooks_beyond_the_paper_is_refused_by_name(parameters, sentence, tmp_path):
+    refused("11_how_close_to_optimal", parameters, sentence, tmp_path)
 
 
 @pytest.mark.parametrize("notebook", KINDS)
