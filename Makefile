@@ -63,8 +63,8 @@ clean: ## remove build/ and the caches; .venv stays
 	find mecsim tests tools notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
 
 # The stamp is written last, so a set-up that was cut short starts over with an empty .venv:
-# pip cannot tell a half-written package from a whole one. nbgrader's menu and server extensions, which its package
-# turns on in every JupyterLab, are taken out: make and the tests do without them.
+# pip cannot tell a half-written package from a whole one. What nbgrader and the notebook package that it brings
+# add to every JupyterLab is taken out: make and the tests do without it.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
 	  { echo 'mecsim needs Python 3.11: install it, or say where it is with make PYTHON=/path/to/python3.11' >&2; exit 1; }
@@ -72,5 +72,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $@
 	@echo 'Installing the pinned dependencies into $(VENV): a few minutes, once.'
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
-	@rm -rf $(VENV)/share/jupyter/labextensions/@jupyter/nbgrader $(VENV)/etc/jupyter/jupyter_server_config.d/nbgrader.json
+	@cd $(VENV)/share/jupyter/labextensions && rm -rf @jupyter/nbgrader @jupyter-notebook
+	@cd $(VENV)/etc/jupyter/jupyter_server_config.d && rm -f nbgrader.json notebook.json
 	@touch $@

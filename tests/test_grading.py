@@ -149,5 +149,7 @@ def test_jupyterlab_is_left_as_it_is() -> None:
     prefix = Path(sys.prefix)
     if not (prefix / ".installed").exists():
         pytest.skip("this environment was not set up by make")
-    assert not (prefix / "share/jupyter/labextensions/@jupyter/nbgrader").exists()
-    assert not (prefix / "etc/jupyter/jupyter_server_config.d/nbgrader.json").exists()
+    added = ("@jupyter/nbgrader", "@jupyter-notebook")
+    assert [name for name in added if (prefix / "share/jupyter/labextensions" / name).exists()] == []
+    servers = {path.stem for path in (prefix / "etc/jupyter/jupyter_server_config.d").iterdir()}
+    assert not servers & {"nbgrader", "notebook"}
