@@ -73,7 +73,10 @@ def notebook_body(notebook: NotebookNode, title: str) -> str:
     strip_widgets(notebook)
     describe_figures(notebook, title)
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
-    return exporter.from_notebook_node(notebook)[0]
+    body = exporter.from_notebook_node(notebook)[0]
+    return body.replace("<table", '<div class="wide" tabindex="0"><table').replace(
+        "</table>", "</table></div>"
+    )
 
 
 def markdown_body(text: str) -> str:

@@ -18,7 +18,7 @@ from mecsim.experiments.store import ROOT
 from mecsim.pages import describe_figures
 
 WIDTHS = {"phone": 390, "desktop": 1280}
-LOOKED_AT = ("index.html", "notebooks/01_system_model.html", "notebooks/10_fig6.html")
+LOOKED_AT = ("index.html", "notebooks/01_system_model.html", "notebooks/10_fig6.html", "GLOSSARY.html")
 TYPESET = "!window.MathJax || (MathJax.isReady && MathJax.Hub.queue.pending === 0)"
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
@@ -195,7 +195,7 @@ def test_reads_at_any_width_without_errors(site: Path, browser: Page, name: str,
     browser.wait_for_function(TYPESET, timeout=120_000)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert browser.locator("h1").first.is_visible()
-    assert browser.locator("img").first.evaluate("image => image.naturalWidth") > 0
+    assert browser.locator("img").evaluate_all("images => images.every(image => image.naturalWidth > 0)")
     assert browser.locator(".MathJax_Error, merror").count() == 0
     assert errors == []
 

@@ -87,7 +87,7 @@ class Site:
             self._lead(link, source)
         for image in soup.find_all("img", src=True):
             self._show(image, source)
-        for wide in soup.find_all(["pre", "table"]):
+        for wide in soup.find_all("pre"):
             wide["tabindex"] = "0"  # so that the arrow keys scroll it
         steps, page = self._steps(source), page_name(source)
         root = "../" * page.count("/")
