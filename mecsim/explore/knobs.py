@@ -37,7 +37,9 @@ class Knob(NamedTuple):
         return f"{self.symbol}, {self.name} ({self.unit})"
 
     def changes(self, value: float) -> dict[str, Any]:
-        """The change to a scenario at a value."""
+        """The change to a scenario at a value; none at the default."""
+        if value == self.default:
+            return {}
         if self.sweep is None:
             return {"interference": value}
         return self.sweep.changes(value * self.sweep.per)

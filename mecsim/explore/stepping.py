@@ -24,6 +24,10 @@ NEXT_COLOUR = "#D55E00"
 GONE = {"no energy": "#E69F00", "hopeless": "#CC79A7", "BS full": "#D55E00"}
 
 
+TIMES = 4
+"""Times the CPU of a BS at which the axis of what is needed ends; a higher bar is cut off there."""
+
+
 class Look(NamedTuple):
     """The tasks between two removals.
 
@@ -86,12 +90,11 @@ def in_words(trace: Trace, count: int, seen: Look) -> str:
 
 
 def draw_step(
-    scenario: Scenario, state: SystemState, trace: Trace, count: int, seen: Look, figure: Figure | None = None
+    state: SystemState, trace: Trace, count: int, seen: Look, figure: Figure | None = None
 ) -> Figure:
     """The CPU asked of each BS against what it has, and the priorities on the BS of the next removal.
 
     Args:
-        scenario: parameters of the system.
         state: the slot.
         trace: Algorithm 1 on an offer.
         count: removals made.
@@ -101,38 +104,36 @@ def draw_step(
     figure = figure or blank(8.4, 3.5)
     left, right = figure.subplots(1, 2, width_ratios=(2, 3))
     figure.subplots_adjust(left=0.08, right=0.99, bottom=0.16, top=0.91, wspace=0.24)
-    _cpu(left, scenario, state, trace, seen)
+    _cpu(left, state, seen)
     following = trace.removals[count] if count < len(trace.removals) else None
     shown = trace.removals[count - 1].bs if following is None and count else 0
     _priorities(right, trace, count, seen, shown if following is None else following.bs)
     return figure
 
 
-def _cpu(ax: Axes, scenario: Scenario, state: SystemState, trace: Trace, seen: Look) -> None:
-    stations = np.arange(scenario.n_bs)
+def _cpu(ax: Axes, state: SystemState, seen: Look) -> None:
+    stations, top = np.arange(len(state.cpu_hz)), TIMES * state.cpu_hz.max() / 1e9
     colours = [BS_COLOURS[bs % len(BS_COLOURS)] for bs in stations]
-    ax.bar(stations, seen.used_hz / 1e9, color=colours, width=0.6)
-    ax.hlines(state.cpu_hz / 1e9, stations - 0.4, stations + 0.4, color="black", lw=2)
-    for bs in stations:
-        tasks = int((seen.placement == bs).sum())
-        told = f"{tasks} tasks" + (f"\n{seen.hopeless[bs]} hopeless" if seen.hopeless[bs] else "")
+    ax.bar(stations, np.minimum(seen.used_hz / 1e9, top), color=colours, width=0.7)
+    ax.hlines(state.cpu_hz / 1e9, stations - 0.45, stations + 0.45, color="black", lw=2)
+    for bs, used in enumerate(seen.used_hz / 1e9):
+        told = f"{(seen.placement == bs).sum()} tasks\n{used:.1f} GHz"
+        told += f"\n{seen.hopeless[bs]} hopeless" if seen.hopeless[bs] else ""
+        beyond = used > 0.75 * top  # no room for the words above the bar
         ax.annotate(
-            told, (bs, seen.used_hz[bs] / 1e9), xytext=(0, 3), textcoords="offset points", ha="center", size=9
+            told,
+            (bs, min(used, top)),
+            xytext=(0, -4 if beyond else 3),
+            textcoords="offset points",
+            ha="center",
+            va="top" if beyond else "bottom",
+            color="white" if beyond else "black",
+            size=9,
         )
     ax.set_xticks(stations, [f"BS-{bs + 1}" for bs in stations])
-    ax.set(
-        ylabel="CPU needed (GHz)",
-        title="line: what the BS has",
-        ylim=(0, 1.3 * _most(scenario, state, trace)),
-    )
-    ax.title.set_size(10)
+    ax.set(ylabel="CPU needed (GHz), line: there is", ylim=(0, top))
+    ax.yaxis.label.set_size(10)
     ax.grid(axis="x", visible=False)
-
-
-def _most(scenario: Scenario, state: SystemState, trace: Trace) -> float:
-    """The top of the CPU axis in GHz, the same for every step: what is asked with all offers on the table."""
-    first = look(scenario, state, Offer(trace.offered), trace, 0)
-    return max(first.used_hz.max(), state.cpu_hz.max()) / 1e9
 
 
 def _priorities(ax: Axes, trace: Trace, count: int, seen: Look, bs: int) -> None:

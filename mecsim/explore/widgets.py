@@ -92,7 +92,7 @@ def step_explorer(learners: Learners, slot: int = 20) -> Shell:
     def show(preset: str, reading: str, agent: str, count: int) -> Shown:
         (scenario, state), (offer, settings, found) = scene(preset), traced(preset, reading, agent)
         seen = stepping.look(scenario, state, offer, found, count, settings)
-        figure = stepping.draw_step(scenario, state, found, count, seen)
+        figure = stepping.draw_step(state, found, count, seen)
         return Shown(figure, stepping.in_words(found, count, seen))
 
     def adjust() -> None:
