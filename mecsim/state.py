@@ -41,6 +41,10 @@ class SystemState:
         return self.size_bits * self.density_cycles_per_bit
 
 
+SHARED = ("slot", "cpu_hz", "link_bps")
+"""Fields of a `SystemState` that all twins of a fleet share."""
+
+
 @dataclass(frozen=True)
 class Action:
     """A decision a(t) = (x, y, f) that satisfies C1-C3 by construction.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mecsim.refinement import ProtoAction, Refinement
-from mecsim.state import Action, Outcome, SystemState
+from mecsim.state import SHARED, Action, Outcome, SystemState
 
 OF_THE_PAPER = [
     Refinement(reading=reading, hopeless=hopeless, cpu=cpu)
@@ -25,8 +25,6 @@ EVERY_SETTING = [
     Refinement(energy="off"),
     Refinement(stations="last first", cpu="pro rata"),
 ]
-SHARED = ("slot", "cpu_hz", "link_bps")
-"""What is the same for all twins of a fleet."""
 
 
 def stacked(states: Sequence[SystemState]) -> SystemState:

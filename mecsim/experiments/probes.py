@@ -19,10 +19,8 @@ from mecsim.outcome import outcome
 from mecsim.physics import Array, Bools
 from mecsim.refinement import ProtoAction, Refinement, line_1
 from mecsim.scenario import Scenario
-from mecsim.state import SystemState
+from mecsim.state import SHARED, SystemState
 
-SHARED = ("slot", "cpu_hz", "link_bps")
-"""What a state holds once, however many twins it is of."""
 ROUNDING = 1e-9
 """Standard deviation, of rewards near 1 and of counts, that may be nothing but rounding."""
 
