@@ -103,8 +103,9 @@ def test_every_choice_moves_the_picture(explorer: tuple[Page, Locator], name: st
 def test_every_button_does_what_it_says(explorer: tuple[Page, Locator]) -> None:
     page, panel = explorer
     shell = shell_of(panel, "step")
-    shell.locator("select").last.select_option(label="all-on")
-    expect(shell.locator(STATUS)).to_have_text("Ready.", timeout=PATIENCE_MS)
+    before = shown(shell)
+    shell.locator("select").last.select_option(label="OLNPO")
+    expect_change(page, shell, before, "the offer of OLNPO")
     for text in ("To the end", "Back", "Next"):
         before = shown(shell)
         shell.get_by_role("button", name=text, exact=True).press("Space")
@@ -118,8 +119,10 @@ def test_every_button_does_what_it_says(explorer: tuple[Page, Locator]) -> None:
         expect_change(page, shell, before, text)
 
     shell = shell_of(panel, "compare")
-    shell.locator(".noUi-handle").first.press("ArrowRight")
-    expect(shell.locator(WORDS)).to_contain_text("moved most from the defaults", timeout=PATIENCE_MS)
+    before = shown(shell)
+    nudge(shell.locator(".noUi-handle").first)
+    expect_change(page, shell, before, "a slider before Defaults")
+    expect(shell.locator(WORDS)).to_contain_text("moved most from the defaults")
     shell.get_by_role("button", name="Defaults", exact=True).click()
     expect(shell.locator(WORDS)).not_to_contain_text("moved most from the defaults", timeout=PATIENCE_MS)
     assert TRACEBACK not in panel.inner_text()

@@ -3,6 +3,8 @@
 import base64
 import html
 import re
+import subprocess
+import sys
 from collections import Counter
 from io import BytesIO
 
@@ -27,6 +29,7 @@ from mecsim.explore.shell import BUSY, Shell, Shown, slider
 from mecsim.explore.trained import trained_agents
 from mecsim.fleet import Fleet
 from mecsim.outcome import outcome
+from mecsim.parameters import ExploreParameters
 from mecsim.plotting import AGENT_COLOURS
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
@@ -436,3 +439,22 @@ def test_png_holds_what_was_drawn() -> None:
     pixels = np.asarray(Image.open(BytesIO(png(figure))))
     assert pixels.shape == (100, 200, 3)
     assert (pixels == (255, 0, 0)).all()
+
+
+def test_without_the_trained_agents_no_torch_is_imported() -> None:
+    code = (
+        "from mecsim.explore import widgets\n"
+        "for make in (widgets.slot_explorer, widgets.step_explorer, widgets.compare_explorer):\n"
+        "    assert 'data:image/png' in make({}).picture.value\n"
+        "import sys\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("name", "value"), [("slot", 60), ("device", 0), ("training_slot", 2000)])
+def test_a_parameter_of_the_notebook_is_refused_by_name(name, value) -> None:
+    usual = {"slot": 20, "device": 34, "training_slot": 300}
+    with pytest.raises(SettingError, match=rf"ExploreParameters\.{name} = {value} is not allowed"):
+        ExploreParameters(**{**usual, name: value})

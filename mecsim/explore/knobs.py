@@ -50,8 +50,8 @@ def _scale(symbol: str, name: str, sweep: Sweep, step: float = 0.1) -> Knob:
 
 
 KNOBS = {
-    "xi": _scale("ξ", "award of BS-1's tasks", sweeps.AWARD),
-    "zeta": _scale("ζ", "density of BS-2's and BS-3's tasks", sweeps.DENSITY, 0.05),
+    "xi": _scale("ξ", "award, BS-1", sweeps.AWARD),
+    "zeta": _scale("ζ", "density, BS-2 and BS-3", sweeps.DENSITY, 0.05),
     "sigma": _scale("σ", "channel gain", sweeps.GAIN),
     "rho": _scale("ρ", "harvested energy", sweeps.HARVEST),
     "chi": _scale("χ", "task size", sweeps.SIZE),

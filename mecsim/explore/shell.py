@@ -13,9 +13,14 @@ from matplotlib.figure import Figure
 from mecsim.explore.canvas import data_url
 
 READY, BUSY = "Ready.", "Working …"
-WIDE = widgets.Layout(width="100%", max_width="440px", margin="2px 12px 2px 0")
-LABELLED = {"description_width": "58%"}
+WIDE = widgets.Layout(width="100%", max_width="520px", margin="2px 12px 2px 0")
+LABELLED = {"description_width": "54%"}
 TOGGLES = {"button_width": "70px"}
+LOOK = """<style>
+.mecsim-explorer .widget-inline-hbox { height: auto; align-items: center; }
+.mecsim-explorer .widget-inline-hbox > .widget-label { white-space: normal; height: auto; line-height: 1.25; }
+</style>"""
+"""A long label takes two lines instead of losing its end."""
 
 
 class Shown(NamedTuple):
@@ -66,6 +71,7 @@ class Shell(widgets.VBox):
                 *([widgets.Box(buttons, layout=row)] if buttons else []),
                 self.status,
                 self.picture,
+                widgets.HTML(LOOK),
             ]
         )
         self.add_class("mecsim-explorer")
@@ -102,7 +108,7 @@ class Shell(widgets.VBox):
         """Lets go of the controls and everything shown."""
         for control in self.controls.values():
             control.unobserve_all()
-        for one in (*self.controls.values(), *self.buttons.values(), self.status, self.picture):
+        for one in (*self.controls.values(), *self.buttons.values(), *self.children):
             one.close()
         super().close()
 

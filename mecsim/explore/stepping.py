@@ -102,7 +102,7 @@ def draw_step(
         figure: where to draw; a new one by default.
     """
     figure = figure or blank(8.4, 3.5)
-    left, right = figure.subplots(1, 2, width_ratios=(2, 3))
+    left, right = figure.subplots(1, 2, width_ratios=(3, 4))
     figure.subplots_adjust(left=0.08, right=0.99, bottom=0.16, top=0.91, wspace=0.24)
     _cpu(left, state, seen)
     following = trace.removals[count] if count < len(trace.removals) else None
@@ -114,7 +114,7 @@ def draw_step(
 def _cpu(ax: Axes, state: SystemState, seen: Look) -> None:
     stations, top = np.arange(len(state.cpu_hz)), TIMES * state.cpu_hz.max() / 1e9
     colours = [BS_COLOURS[bs % len(BS_COLOURS)] for bs in stations]
-    ax.bar(stations, np.minimum(seen.used_hz / 1e9, top), color=colours, width=0.7)
+    ax.bar(stations, np.minimum(seen.used_hz / 1e9, top), color=colours, width=0.86)
     ax.hlines(state.cpu_hz / 1e9, stations - 0.45, stations + 0.45, color="black", lw=2)
     for bs, used in enumerate(seen.used_hz / 1e9):
         told = f"{(seen.placement == bs).sum()} tasks\n{used:.1f} GHz"
