@@ -47,9 +47,7 @@ def find_chromium() -> str | None:
 @contextmanager
 def jupyterlab(folder: Path) -> Iterator[str]:
     """Serves a folder from a JupyterLab with settings of its own; yields an address with a `{}` for the notebook."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     token = secrets.token_hex(16)
     options = [
         f"--ServerApp.port={port}",
@@ -57,13 +55,25 @@ def jupyterlab(folder: Path) -> Iterator[str]:
         f"--IdentityProvider.token={token}",
     ]
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+    with serving([*command, *options], f"http://127.0.0.1:{port}/api?token={token}"):
+        yield f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}&reset"
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serving(command: list[str], address: str) -> Iterator[None]:
+    """Runs a Jupyter server with settings of its own, from when it answers at an address."""
     with tempfile.TemporaryDirectory() as home:
-        server = subprocess.Popen(
-            [*command, *options], env=lab_environment(Path(home)), stderr=subprocess.DEVNULL
-        )
+        server = subprocess.Popen(command, env=lab_environment(Path(home)), stderr=subprocess.DEVNULL)
         try:
-            wait_for_server(f"http://127.0.0.1:{port}/api?token={token}", server)
-            yield f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}&reset"
+            wait_for_server(address, server)
+            yield
         finally:
             server.terminate()
             server.wait(timeout=30)
@@ -99,7 +109,7 @@ def wait_for_server(address: str, server: subprocess.Popen[bytes]) -> None:
             time.sleep(0.2)
         else:
             return
-    raise RuntimeError(f"JupyterLab did not answer within {START_S} s.")
+    raise RuntimeError(f"The Jupyter server did not answer within {START_S} s.")
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def main() -> None:
         block = re.compile(rf"(?<=<!-- {mark} -->\n).*?(?=\n<!-- /{mark} -->)", flags=re.DOTALL)
         if not block.search(text):
             raise SystemExit(f"{name} has lost the marks <!-- {mark} --> and <!-- /{mark} -->.")
-        path.write_text(block.sub(table(), text))
+        path.write_text(block.sub(lambda _, table=table: table(), text))
 
 
 if __name__ == "__main__":

@@ -29,8 +29,9 @@ class LPWPO(Agent):
 
     def offers(self, state: SystemState) -> list[Offer]:
         at_home = Offer(self.scenario.cell)
-        local = refine_discrete(self.scenario, state, at_home.placement, self.refinement)
-        placement, guest = self._dealt(state, local)
+        home = self._home(state)
+        local = refine_discrete(self.scenario, state, home, self.refinement)
+        placement, guest = self._dealt(state, home, local)
         if not guest.any():
             return [at_home]
         return [at_home, Offer(placement, shielded=placement == self.scenario.cell)]
@@ -38,8 +39,9 @@ class LPWPO(Agent):
     def _decide(self, state: SystemState, refine: Callable[..., Action]) -> Action:
         """The decision for states of any leading axes that `refine` can take."""
         scenario = self.scenario
-        local = refine(scenario, state, self._home(state), self.refinement)
-        placement, guest = self._dealt(state, local)
+        home = self._home(state)
+        local = refine(scenario, state, home, self.refinement)
+        placement, guest = self._dealt(state, home, local)
         if not guest.any():
             return local
         shared = refine(scenario, state, placement, self.refinement, shielded=placement == scenario.cell)
@@ -52,9 +54,9 @@ class LPWPO(Agent):
         """Every task at its own BS, those without the energy discarded, (..., n_devices)."""
         return keep_affordable(self.scenario, state, self.scenario.cell, self.refinement)
 
-    def _dealt(self, state: SystemState, local: Action) -> tuple[Ints, Bools]:
+    def _dealt(self, state: SystemState, home: Ints, local: Action) -> tuple[Ints, Bools]:
         """The placement with the guests at their helpers, and which tasks are guests, (..., n_devices)."""
-        overflow = (self._home(state) >= 0) & ~local.offload
+        overflow = (home >= 0) & ~local.offload
         helper, helped = self._helper(state, local, overflow)
         guest = overflow & helped[..., None]
         return np.where(guest, helper, local.placement), guest

@@ -18,7 +18,7 @@ from mecsim.fleet import Fleet
 from mecsim.physics import Array
 from mecsim.plotting import AGENT_COLOURS, BS_COLOURS
 from mecsim.scenario import Scenario
-from mecsim.state import Action, SystemState
+from mecsim.state import SHARED, Action, SystemState
 
 if TYPE_CHECKING:
     from mecsim.agents.learner import Learner
@@ -29,9 +29,6 @@ WARM_UP = 10
 """Slots under all-on before the agents take over, in which the energy queues fill."""
 QUICK, THOROUGH = 1, 25
 """Slots that each agent then decides in each world: for an instant answer, and for one worth quoting."""
-
-
-INSIDE = {"va": "center", "color": "white", "size": 10}
 
 
 class Standing(NamedTuple):
@@ -57,8 +54,7 @@ class OneByOne(Agent):
         return self._agent.act(state)
 
     def act_batch(self, states: SystemState) -> Action:
-        stacked = {name: value for name, value in vars(states).items() if np.ndim(value) == 2}
-        stacked.pop("link_bps")
+        stacked = {name: value for name, value in vars(states).items() if name not in SHARED}
         actions = [
             self.act(replace(states, **{name: value[twin] for name, value in stacked.items()}))
             for twin in range(len(states.energy_j))
