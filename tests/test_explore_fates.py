@@ -1,4 +1,4 @@
-"""Why a task is dropped: by the steps of Algorithm 1, to the same action as `refine`."""
+"""Why a task is discarded: by the steps of Algorithm 1, to the same action as `refine`."""
 
 import numpy as np
 import pytest
@@ -137,7 +137,7 @@ class TestAgents:
             def act(self, state):
                 raise NotImplementedError
 
-        with pytest.raises(SettingError, match="agent = Silent is not allowed: why its tasks are dropped"):
+        with pytest.raises(SettingError, match="agent = Silent is not allowed: why its tasks are discarded"):
             Silent(Scenario()).offers(None)
 
 

@@ -62,7 +62,7 @@ class Agent(ABC):
             SettingError: the agent does not say.
         """
         raise SettingError(
-            f"agent = {type(self).__name__} is not allowed: why its tasks are dropped can be told of an agent with "
+            f"agent = {type(self).__name__} is not allowed: why its tasks are discarded can be told of an agent with "
             "offers."
         )
 

@@ -21,7 +21,7 @@ from mecsim.state import Action, SystemState
 
 Fate = Literal["at home", "at a peer", "not offered", "no energy", "hopeless", "BS full"]
 FATES: tuple[Fate, ...] = ("at home", "at a peer", "not offered", "no energy", "hopeless", "BS full")
-"""Executed by its own BS, by another one; or dropped: never on offer (line 1), without the energy to be sent (line 2),
+"""Executed by its own BS, by another one; or discarded: never on offer (line 1), too little energy to be sent (line 2),
 unable to meet its deadline when it was removed, or the lowest priority on a BS with too little CPU (line 6)."""
 
 

@@ -1,4 +1,4 @@
-"""One slot of the system as a picture: who offloads where, what each BS's CPU does, and why tasks are dropped."""
+"""One slot of the system as a picture: who offloads where, what each BS's CPU does, and why tasks are discarded."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ MARKS: dict[Fate, tuple[str, str, str]] = {
     "at home": ("o", "#0072B2", "executed by its own BS"),
     "at a peer": ("D", "#009E73", "executed by another BS"),
     "not offered": ("o", "none", "not offered (line 1)"),
-    "no energy": ("v", "#E69F00", "dropped: no energy (line 2)"),
-    "hopeless": ("X", "#CC79A7", "dropped: deadline cannot be met (line 6)"),
-    "BS full": ("s", "#D55E00", "dropped: BS full, lowest priority (line 6)"),
+    "no energy": ("v", "#E69F00", "discarded: no energy (line 2)"),
+    "hopeless": ("X", "#CC79A7", "discarded: deadline cannot be met (line 6)"),
+    "BS full": ("s", "#D55E00", "discarded: BS full, lowest priority (line 6)"),
 }
 """Shape, colour and words of each fate."""
 OUTLINE = "#7F7F7F"
@@ -40,7 +40,7 @@ class SlotView(NamedTuple):
     Attributes:
         slot: its number.
         fates: what became of each task.
-        placement: the BS that executes each task, -1 where it is dropped, (n_devices,).
+        placement: the BS that executes each task, -1 where it is discarded, (n_devices,).
         own_hz, guests_hz: CPU that each BS gives to its own devices' tasks and to those of others, (n_bs,).
         cpu_hz: what it has, (n_bs,).
         income: of the slot.
@@ -79,10 +79,10 @@ def in_words(view: SlotView) -> str:
     count = Counter(view.fates)
     executed = count["at home"] + count["at a peer"]
     others = ", ".join(f"{count[fate]} {fate}" for fate in FATES[2:] if count[fate])
-    dropped = f" Not executed: {others}." if others else ""
+    discarded = f" Not executed: {others}." if others else ""
     return (
         f"Slot {view.slot}: income {view.income:.1f} from {executed} of {len(view.fates)} tasks, "
-        f"{count['at a peer']} of them executed by another BS.{dropped}"
+        f"{count['at a peer']} of them executed by another BS.{discarded}"
     )
 
 

@@ -25,7 +25,7 @@ BLAMED = "#D55E00"
 
 
 class Case(NamedTuple):
-    """One action and what the twin foretells of it."""
+    """One action and what the twin predicts of it."""
 
     action: Action
     outcome: Outcome
