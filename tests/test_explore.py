@@ -1,6 +1,7 @@
 """The pure functions of the explorer against the system itself, and the shells' values and callbacks."""
 
 import base64
+import gc
 import html
 import re
 import subprocess
@@ -405,6 +406,21 @@ class TestShell:
         shell.controls["value"].value = 1
         assert told[-1] == BUSY
         assert status_of(shell) == "Ready."
+
+    def test_no_garbage_is_collected_while_a_picture_is_drawn(self) -> None:
+        collecting = []
+
+        def show(value: float) -> Shown:
+            collecting.append(gc.isenabled())
+            if value > 1:
+                raise SettingError("value = 2 is not allowed.")
+            return Shown(blank(1, 1), "fine")
+
+        shell = Shell({"value": slider("v, value (1)", 0, 2, 1, 0)}, show)
+        assert gc.isenabled()
+        shell.controls["value"].value = 2
+        assert gc.isenabled()
+        assert collecting == [False, False]
 
     def test_what_it_shows_is_escaped_and_described(self) -> None:
         shell = Shell({}, lambda: Shown(blank(1, 1), 'a "b" <script>'))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
@@ -83,19 +84,20 @@ class Shell(widgets.VBox):
         """Draws the picture for the controls' values."""
         if self._quiet:
             return
-        self._tell(BUSY)
-        try:
-            with self._held():
-                self._adjust()
-            shown = self._show(**{name: control.value for name, control in self.controls.items()})
-        except Exception as error:  # the last border before the reader, who is to see no traceback
-            self._tell(_sentence(error))
-            return
-        self.picture.value = (
-            f'<img src="{data_url(shown.figure)}" alt="{escape(shown.words)}" style="max-width:100%;height:auto">'
-            f'<p class="mecsim-words" role="status">{escape(shown.words)}</p>'
-        )
-        self._tell(READY)
+        with _garbage_kept():
+            self._tell(BUSY)
+            try:
+                with self._held():
+                    self._adjust()
+                shown = self._show(**{name: control.value for name, control in self.controls.items()})
+            except Exception as error:  # the last border before the reader, who is to see no traceback
+                self._tell(_sentence(error))
+                return
+            self.picture.value = (
+                f'<img src="{data_url(shown.figure)}" alt="{escape(shown.words)}" style="max-width:100%;height:auto">'
+                f'<p class="mecsim-words" role="status">{escape(shown.words)}</p>'
+            )
+            self._tell(READY)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -122,6 +124,18 @@ class Shell(widgets.VBox):
 
     def _tell(self, words: str) -> None:
         self.status.value = f'<span class="mecsim-status" role="status">{escape(words)}</span>'
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Puts off the collection of garbage, which can take longer than drawing a picture, until the picture is there."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _sentence(error: Exception) -> str:
