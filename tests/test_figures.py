@@ -33,12 +33,6 @@ def made_up(name: str, seeds: int = 3) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["label", "agent", "seed", "metric", "slot", "value"])
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 PANELS = [name for panels in FIGURES.values() for name in panels]
 
 

@@ -19,11 +19,10 @@ from mecsim.plotting import (
 
 
 @pytest.fixture(autouse=True)
-def closed_afterwards():
-    """Every test starts without figures and with matplotlib's own style."""
+def own_style():
+    """Every test starts with matplotlib's own style."""
     with plt.rc_context():
         yield
-    plt.close("all")
 
 
 def curves(labels: int = 2, seeds: int = 3, slots: int = 40) -> dict[str, np.ndarray]:
