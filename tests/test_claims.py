@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 
 from mecsim.experiments import checks, claims, evidence, store
+from mecsim.experiments.beyond import BEYOND
 from mecsim.experiments.computing import compute
 from mecsim.experiments.margins import converged_at
 from mecsim.experiments.provenance import NUMERICS, provenance, write_manifest
-from mecsim.experiments.registry import PROFILES, runs_of
+from mecsim.experiments.registry import EXPERIMENTS, PROFILES, runs_of
 from mecsim.experiments.results import (
     MissingRuns,
     by_bs,
@@ -326,6 +327,10 @@ def test_a_changed_preset_makes_runs_stale(tmp_path, monkeypatch):
 
 def test_the_stored_results_are_whole_and_up_to_date():
     assert checks.faults() == []
+
+
+def test_every_run_behind_a_claim_is_stored():
+    assert checks.missing(EXPERIMENTS.keys() - BEYOND.keys()) == []
 
 
 def test_the_readme_says_what_the_runs_say():
