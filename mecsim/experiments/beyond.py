@@ -13,14 +13,21 @@ FEW_SEEDS = 3
 """Seeds of the experiments with many points."""
 
 _LEARNT_OR_NOT = ("INTO", "untrained")
+_RULES = ("all-on", "OLNPO")
 
 
-def _deviations(title: str, axis: str, points: dict[float, dict[str, Any]], **refinement: str) -> Experiment:
+def _deviations(
+    title: str,
+    axis: str,
+    points: dict[float, dict[str, Any]],
+    agents: tuple[str, ...] = WITH_CONTROLS,
+    **refinement: str,
+) -> Experiment:
     """INTO trained in twins that deviate from the plant ever more, and rules that decide by what such twins tell."""
     return Experiment(
         title,
         tuple(
-            Point(f"{x:g}", WITH_CONTROLS, deviation=deviation, refinement=refinement, x=x)
+            Point(f"{x:g}", agents, deviation=deviation, refinement=refinement, x=x)
             for x, deviation in points.items()
         ),
         axis,
@@ -105,11 +112,13 @@ BEYOND = {
         "Caution under noise of 0.2 on the gains",
         "estimated h over h",
         {bias: {"gain_noise": 0.2, "gain_bias": bias} for bias in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)},
+        _RULES,
     ),
     "twin-pro-rata": _deviations(
         "Noise on the gains, the rest of the CPU shared (A10)",
         "standard deviation of log h",
         _one("gain_noise", 0, 0.05, 0.1, 0.2, 0.4),
+        _RULES,
         cpu="pro rata",
     ),
     "drift-gain": _drift("The gains fall to 0.4 halfway", GAIN, 0.4),

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from mecsim.experiments.beyond import FEW_SEEDS
 from mecsim.experiments.points import PRESETS
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
@@ -56,7 +57,7 @@ STUDIES = {
     "lookup": Study(measure_lookup, {"devices": [5, 6, 7, 8, 9, 10], "states": 12, "paper_states": 120}),
     "guarantees": Study(measure_guarantees, {"actions": 20_000}),
     "bounds": Study(measure_bounds, bounds_sizes(), ("panel", "label", "point", "slot")),
-    "drift": Study(measure_drift, drift_sizes(), ("variant", "slot")),
+    "drift": Study(measure_drift, drift_sizes(), ("variant", "slot"), dict.fromkeys(PRESETS, FEW_SEEDS)),
     "decisions": Study(measure_decisions, {"slots": 2000, "settings": {}}, ("slot",), {"calibrated": 1}),
 }
 
