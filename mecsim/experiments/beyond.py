@@ -10,7 +10,7 @@ from mecsim.experiments.sweeps import GAIN, HARVEST, Sweep
 from mecsim.scenario import Scenario
 
 FEW_SEEDS = 3
-"""Seeds of the experiments with many points."""
+"""Seeds of the experiments with many points, and of the study of the drift."""
 
 _LEARNT_OR_NOT = ("INTO", "untrained")
 _RULES = ("all-on", "OLNPO")
