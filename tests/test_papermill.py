@@ -17,8 +17,10 @@ KINDS = {
     "09_fig5": FigureParameters,
     "10_fig6": FigureParameters,
     "11_how_close_to_optimal": StoredParameters,
+    "12_what_the_paper_leaves_open": StoredParameters,
 }
 FIGURE_NOTEBOOKS = [name for name, kind in KINDS.items() if issubclass(kind, FigureParameters)]
+BEYOND_NOTEBOOKS = [name for name, kind in KINDS.items() if kind is StoredParameters]
 TRAINING_NOTEBOOKS = [name for name, kind in KINDS.items() if "actor_hidden" in kind.model_fields]
 
 
@@ -61,6 +63,7 @@ def test_a_figure_parameter_is_refused_by_name(notebook, parameters, sentence, t
     refused(notebook, parameters, sentence, tmp_path)
 
 
+@pytest.mark.parametrize("notebook", BEYOND_NOTEBOOKS)
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
@@ -68,8 +71,10 @@ def test_a_figure_parameter_is_refused_by_name(notebook, parameters, sentence, t
         ({"changes": {"cpu": 1}}, "Scenario has no field 'cpu'"),
     ],
 )
-def test_a_parameter_of_the_notebooks_beyond_the_paper_is_refused_by_name(parameters, sentence, tmp_path):
-    refused("11_how_close_to_optimal", parameters, sentence, tmp_path)
+def test_a_parameter_of_the_notebooks_beyond_the_paper_is_refused_by_name(
+    notebook, parameters, sentence, tmp_path
+):
+    refused(notebook, parameters, sentence, tmp_path)
 
 
 @pytest.mark.parametrize("notebook", KINDS)

@@ -98,9 +98,8 @@ def test_the_table_says_what_every_alternative_changes(monkeypatch):
     assert lines[f" {OF_DDQN.name} "] == " DDQN: -10.0 % [-10.0, -10.0], 3 seeds | no rule can tell "
 
 
-def test_an_effect_is_told_of_the_agent_whose_it_is(monkeypatch):
-    monkeypatch.setattr(register, "results", lambda name: incomes())
-    effects = register.income_effects().set_index("choice")
+def test_an_effect_is_told_of_the_agent_whose_it_is():
+    effects = register.income_effects(incomes()).set_index("choice")
     assert effects.loc[OF_DDQN.name, "agent"] == "DDQN"
     assert np.allclose(effects.drop(ONE.name)["mean"], -0.1)
 

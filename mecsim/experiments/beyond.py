@@ -111,7 +111,7 @@ BEYOND = {
     "twin-caution": _deviations(
         "Caution under noise of 0.2 on the gains",
         "estimated h over h",
-        {bias: {"gain_noise": 0.2, "gain_bias": bias} for bias in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)},
+        {bias: {"gain_noise": 0.2, "gain_bias": bias} for bias in (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)},
         _RULES,
     ),
     "twin-pro-rata": _deviations(

@@ -34,16 +34,15 @@ def register(path: Path = REGISTER) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def income_effects() -> pd.DataFrame:
+def income_effects(table: pd.DataFrame) -> pd.DataFrame:
     """What each alternative changes of the income at the defaults, of INTO trained under it (of DDQN where it is hers).
+
+    Args:
+        table: what `mecsim.experiments.results.results` gives for the experiment "assumptions".
 
     Returns:
         Columns assumption, choice, agent, mean, low, high (shares of the income under the defaults) and seeds.
-
-    Raises:
-        MissingRuns: fewer than two seeds of the experiment "assumptions" are stored.
     """
-    table = results("assumptions")
     measured = {agent: effects(table, "default", agent).set_index("label") for agent in ("INTO", "DDQN")}
     return pd.DataFrame(
         [
@@ -78,7 +77,7 @@ def verdict_changes() -> dict[str, list[str]]:
 def effects_table() -> str:
     """What every alternative was measured to change, as a Markdown table."""
     try:
-        income = income_effects().set_index("choice")
+        income = income_effects(results("assumptions")).set_index("choice")
     except MissingRuns:
         income = None
     changes = verdict_changes()
