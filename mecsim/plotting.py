@@ -67,8 +67,9 @@ def plot_curves(
         _band(ax, slots, runs[:, slots], colour, alpha=0.2)
         ax.plot(slots, runs[:, slots].mean(axis=0), color=colour, label=label)
     _label_ends(ax)
-    seeds = {len(runs) for runs in curves.values()}
-    shown = f"{min(seeds)} seeds, {CONFIDENCE:.0%} interval" if min(seeds) > 1 else "1 seed"
+    counts = {len(runs) for runs in curves.values()}
+    seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
+    shown = f"{seeds} seeds, {CONFIDENCE:.0%} interval" if max(counts) > 1 else "1 seed"
     ax.set(xlabel=f"slot ({shown})", ylabel="average income per slot")
     return ax
 

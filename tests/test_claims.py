@@ -222,7 +222,7 @@ def test_ddqn_must_fall_behind_as_devices_are_added(stored, ddqn, expected):
     ids=["adapts", "fewer devices", "training on costs income", "unclear"],
 )
 def test_into_must_follow_a_change(stored, devices_after, trained_income, expected):
-    labels = ("before", "after, not trained on", "after, trained on")
+    labels = ("before", "after, not trained further", "after, trained further")
     scatter = np.array([0.0, 0.02, 0.05])
     devices = np.stack([10.0 + scatter, 12.0 + scatter, devices_after + scatter], axis=1)
     income = np.stack([8.0 + scatter, 10.0 + scatter, trained_income + scatter], axis=1)

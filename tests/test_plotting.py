@@ -37,6 +37,10 @@ class TestCurves:
         assert ax.get_ylabel() == "average income per slot"
         assert plot_curves(curves(seeds=1), plt.figure().gca()).get_xlabel() == "slot (1 seed)"
 
+    def test_curves_of_different_seeds_say_so(self) -> None:
+        few = {f"{seeds}": runs for seeds in (2, 5, 3) for runs in curves(1, seeds).values()}
+        assert plot_curves(few).get_xlabel() == "slot (2 to 5 seeds, 95% interval)"
+
     def test_a_line_is_the_mean_over_seeds(self) -> None:
         data = curves()
         ax = plot_curves(data, every=5)

@@ -57,8 +57,8 @@ def _drift(title: str, sweep: Sweep, to: float) -> Experiment:
         title,
         (
             Point("before", half=True),
-            Point("after, not trained on", half=True, shift=shift),
-            Point("after, trained on", shift=shift),
+            Point("after, not trained further", half=True, shift=shift),
+            Point("after, trained further", shift=shift),
             Point("trained there", ("INTO", "all-on"), shift),
         ),
     )

@@ -189,7 +189,7 @@ CLAIMS = {
     ),
     "C20": Claim(
         "section IV-B",
-        "every refined action satisfies C1-C4, (5) and (10)",
+        "every refined action satisfies constraints C1-C4, (5) and (10)",
         "1 in 1000 minus the rate of refined actions that break a constraint; one that does refutes the claim",
         evidence.always_feasible,
     ),

@@ -92,8 +92,8 @@ EXPERIMENTS = {
         "The award of BS-1's tasks triples halfway (C19)",
         (
             Point("before", half=True),
-            Point("after, not trained on", half=True, shift=AWARD.changes(3.0)),
-            Point("after, trained on", shift=AWARD.changes(3.0)),
+            Point("after, not trained further", half=True, shift=AWARD.changes(3.0)),
+            Point("after, trained further", shift=AWARD.changes(3.0)),
         ),
     ),
     **BEYOND,

@@ -21,8 +21,8 @@ from mecsim.scenario import Scenario
 from mecsim.state import SystemState
 
 MARKS: dict[Fate, tuple[str, str, str]] = {
-    "at home": ("o", "#0072B2", "executed by its own BS"),
-    "at a peer": ("D", "#009E73", "executed by another BS"),
+    "at home": ("o", "#0072B2", "served at home"),
+    "at a peer": ("D", "#009E73", "served by a peer"),
     "not offered": ("o", "none", "not offered (line 1)"),
     "no energy": ("v", "#E69F00", "discarded: no energy (line 2)"),
     "hopeless": ("X", "#CC79A7", "discarded: deadline cannot be met (line 6)"),
@@ -77,12 +77,12 @@ def slot_view(agent: Agent, state: SystemState) -> SlotView:
 def in_words(view: SlotView) -> str:
     """The slot as one or two sentences, for whoever cannot see the picture."""
     count = Counter(view.fates)
-    executed = count["at home"] + count["at a peer"]
+    served = count["at home"] + count["at a peer"]
     others = ", ".join(f"{count[fate]} {fate}" for fate in FATES[2:] if count[fate])
-    discarded = f" Not executed: {others}." if others else ""
+    discarded = f" Not served: {others}." if others else ""
     return (
-        f"Slot {view.slot}: income {view.income:.1f} from {executed} of {len(view.fates)} tasks, "
-        f"{count['at a peer']} of them executed by another BS.{discarded}"
+        f"Slot {view.slot}: income {view.income:.1f} from {served} of {len(view.fates)} tasks, "
+        f"{count['at a peer']} of them by a peer.{discarded}"
     )
 
 

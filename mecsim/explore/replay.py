@@ -126,7 +126,7 @@ def moment(replay: Replay, slot: int) -> Moment:
 def in_words(replay: Replay, now: Moment) -> str:
     """A slot of a training in a sentence."""
     return (
-        f"Slot {now.slot}: income {now.income:.1f}, on average {now.running:.1f} so far (last {WINDOW} slots). In "
+        f"Slot {now.slot}: income {now.income:.1f}, {now.running:.1f} on average over the last {WINDOW} slots. In "
         f"slots {now.first} to {now.last} the policy offers {now.offered / replay.devices:.0%} of the tasks; "
         f"{now.powered / replay.devices:.0%} have the energy, {now.executed / replay.devices:.0%} are executed."
     )

@@ -131,7 +131,7 @@ def _cpu(ax: Axes, state: SystemState, seen: Look) -> None:
             size=9,
         )
     ax.set_xticks(stations, [f"BS-{bs + 1}" for bs in stations])
-    ax.set(ylabel="CPU needed (GHz), line: there is", ylim=(0, top))
+    ax.set(ylabel="CPU asked (GHz), line: available", ylim=(0, top))
     ax.yaxis.label.set_size(10)
     ax.grid(axis="x", visible=False)
 
