@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from mecsim.experiments.alternatives import ALTERNATIVES, WITH_CONTROLS
@@ -20,15 +21,17 @@ def _deviations(
     title: str,
     axis: str,
     points: dict[float, dict[str, Any]],
-    agents: tuple[str, ...] = WITH_CONTROLS,
+    trained: Collection[float] = (),
     **refinement: str,
 ) -> Experiment:
-    """INTO trained in twins that deviate from the plant ever more, and rules that decide by what such twins tell."""
+    """Rules that decide by twins which deviate from the plant ever more, and INTO trained in some of these twins."""
     return Experiment(
         title,
         tuple(
-            Point(f"{x:g}", agents, deviation=deviation, refinement=refinement, x=x)
-            for x, deviation in points.items()
+            Point(
+                f"{x:g}", WITH_CONTROLS if x in trained else _RULES, deviation=one, refinement=refinement, x=x
+            )
+            for x, one in points.items()
         ),
         axis,
         ("calibrated",),
@@ -90,35 +93,56 @@ BEYOND = {
         most_seeds=FEW_SEEDS,
     ),
     "twin-gain-noise": _deviations(
-        "Noise on the gains", "standard deviation of log h", _one("gain_noise", 0, 0.05, 0.1, 0.2, 0.4)
+        "Noise on the gains",
+        "standard deviation of log h",
+        _one("gain_noise", 0, 0.05, 0.1, 0.2, 0.4),
+        trained=(0, 0.05, 0.2),
     ),
     "twin-gain-bias": _deviations(
-        "Bias of the gains", "estimated h over h", _one("gain_bias", 0.7, 0.9, 1, 1.02, 1.1)
+        "Bias of the gains",
+        "estimated h over h",
+        _one("gain_bias", 0.7, 0.9, 1, 1.02, 1.1),
+        trained=(0.7, 1, 1.02),
     ),
     "twin-harvest-noise": _deviations(
-        "Noise on the harvests", "standard deviation of log e", _one("harvest_noise", 0, 0.2, 0.4)
+        "Noise on the harvests",
+        "standard deviation of log e",
+        _one("harvest_noise", 0, 0.2, 0.4),
+        trained=(0, 0.4),
     ),
     "twin-harvest-bias": _deviations(
-        "Bias of the harvests", "estimated e over e", _one("harvest_bias", 0.7, 0.9, 1, 1.1, 1.3)
+        "Bias of the harvests",
+        "estimated e over e",
+        _one("harvest_bias", 0.7, 0.9, 1, 1.1, 1.3),
+        trained=(0.7, 1, 1.3),
     ),
-    "twin-stale": _deviations("Stale states", "slots between updates", _one("update_every", 1, 2, 5, 10, 20)),
+    "twin-stale": _deviations(
+        "Stale states",
+        "slots between updates",
+        _one("update_every", 1, 2, 5, 10, 20),
+        trained=(1, 2, 5, 20),
+    ),
     "twin-outdated-gain": _deviations(
-        "Outdated gains", "believed mean of h over its mean", _outdated("mean_gain", 0.25, 0.5, 1, 2, 4)
+        "Outdated gains",
+        "believed mean of h over its mean",
+        _outdated("mean_gain", 0.25, 0.5, 1, 2, 4),
+        trained=(0.25, 1, 4),
     ),
     "twin-outdated-harvest": _deviations(
-        "Outdated harvests", "believed e over e", _outdated("harvest_w", 0.25, 0.5, 1, 2, 4)
+        "Outdated harvests",
+        "believed e over e",
+        _outdated("harvest_w", 0.25, 0.5, 1, 2, 4),
+        trained=(0.25, 1, 4),
     ),
     "twin-caution": _deviations(
         "Caution under noise of 0.2 on the gains",
         "estimated h over h",
         {bias: {"gain_noise": 0.2, "gain_bias": bias} for bias in (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)},
-        _RULES,
     ),
     "twin-pro-rata": _deviations(
         "Noise on the gains, the rest of the CPU shared (A10)",
         "standard deviation of log h",
         _one("gain_noise", 0, 0.05, 0.1, 0.2, 0.4),
-        _RULES,
         cpu="pro rata",
     ),
     "drift-gain": _drift("The gains fall to 0.4 halfway", GAIN, 0.4),
