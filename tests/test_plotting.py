@@ -13,6 +13,7 @@ from mecsim.plotting import (
     SERIES_COLOURS,
     plot_curves,
     plot_intervals,
+    plot_sweep,
     plot_tornado,
     use_style,
 )
@@ -84,6 +85,13 @@ class TestCurves:
         assert not left.get_lines()
         plt.sca(left)
         assert plot_curves(curves()) is left
+
+
+class TestSweep:
+    def test_a_group_is_drawn_where_it_has_points(self) -> None:
+        values = np.array([[1.0, np.nan, 3.0], [2.0, np.nan, 5.0]])
+        (line,) = plot_sweep([1, 2, 4], {"INTO": values}).get_lines()
+        assert line.get_xydata().tolist() == [[1.0, 1.5], [4.0, 4.0]]
 
 
 class TestIntervals:
