@@ -13,6 +13,7 @@ from mecsim.experiments.alternatives import ALTERNATIVES
 from mecsim.experiments.beyond import BEYOND
 from mecsim.experiments.checkpoints import resume
 from mecsim.experiments.computing import compute, measure, path_of
+from mecsim.experiments.imperfect import BY_RULES, TRAINED_AT
 from mecsim.experiments.registry import COMPARED, EXPERIMENTS, PROFILES, point_runs, runs_of
 from mecsim.experiments.runs import EVALUATION_WORLDS, LEARNERS, Run
 from mecsim.settings import SettingError
@@ -223,7 +224,7 @@ class TestBeyondThePaper:
         labels = [point.label for point in EXPERIMENTS[name].points]
         assert len(set(labels)) == len(labels)
 
-    @pytest.mark.parametrize("name", [name for name in BEYOND if name.startswith("twin")])
+    @pytest.mark.parametrize("name", BY_RULES)
     def test_the_twins_deviate_more_and_more_from_one_that_is_as_good_as_can_be(self, name):
         assert on_axis(name) == sorted(on_axis(name))
         best = {"twin-caution": 1.0, "twin-stale": 1.0}.get(
@@ -233,9 +234,15 @@ class TestBeyondThePaper:
         run = point_runs(perfect, PROFILES["paper"], "calibrated", 0)[0]
         assert run.perfect_twin or name == "twin-caution"
 
+    def test_into_is_trained_at_places_of_those_axes_the_perfect_twin_among_them(self):
+        trained = {point.label for point in EXPERIMENTS["into-in-twins"].points}
+        assert trained == {f"{name} {x:g}" for name, places in TRAINED_AT.items() for x in places}
+        runs = point_runs(EXPERIMENTS["into-in-twins"].points[0], PROFILES["paper"], "calibrated", 0)
+        assert [run.key for run in runs] == [Run(agent="INTO").key]
+
     def test_the_shared_points_cost_nothing(self):
         default = Run(agent="INTO").key
-        for name in ("ablations", "assumptions", "twin-gain-noise", "twin-stale", "twin-outdated-gain"):
+        for name in ("ablations", "assumptions", "into-in-twins"):
             assert default in {run.key for run in runs_of([name])}
 
     def test_experiments_with_many_points_have_few_seeds(self):

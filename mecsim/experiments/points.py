@@ -10,6 +10,9 @@ from mecsim.experiments.sweeps import Sweep
 PRESETS = ("calibrated", "printed")
 """The scenarios that every figure is shown under."""
 
+FEW_SEEDS = 3
+"""Seeds of the experiments with many points, and of the study of the drift."""
+
 
 @dataclass(frozen=True)
 class Point:

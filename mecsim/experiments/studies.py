@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mecsim.experiments.beyond import FEW_SEEDS
-from mecsim.experiments.points import PRESETS
+from mecsim.experiments.points import FEW_SEEDS, PRESETS
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
 from mecsim.experiments.registry import PROFILES
