@@ -245,7 +245,7 @@ class TestBeyondThePaper:
         for name in ("ablations", "assumptions", "into-in-twins"):
             assert default in {run.key for run in runs_of([name])}
 
-    def test_experiments_with_many_points_have_few_seeds(self):
+    def test_what_goes_beyond_the_paper_has_few_seeds(self):
         assert {run.seed for run in runs_of(["assumptions", "fig3a"])} == {0, 1, 2, 3, 4}
         assert {run.seed for run in runs_of(["assumptions"])} == {0, 1, 2}
 

@@ -21,6 +21,7 @@ def _drift(title: str, sweep: Sweep, to: float) -> Experiment:
             Point("after, trained further", shift=shift),
             Point("trained there", ("INTO", "all-on"), shift),
         ),
+        most_seeds=FEW_SEEDS,
     )
 
 
@@ -39,6 +40,7 @@ BEYOND = {
             Point("one-shot priorities", (*_LEARNT_OR_NOT, "all-on"), refinement={"reading": "one-shot"}),
             Point("proto-action stored", settings={"stored_action": "proto"}),
         ),
+        most_seeds=FEW_SEEDS,
     ),
     "assumptions": Experiment(
         "One alternative to each default",

@@ -11,7 +11,7 @@ PRESETS = ("calibrated", "printed")
 """The scenarios that every figure is shown under."""
 
 FEW_SEEDS = 3
-"""Seeds of the experiments with many points, and of the study of the drift."""
+"""Seeds of what goes beyond the paper, where trainings or bounds are many."""
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,11 @@ from mecsim.settings import SettingError
 
 FOLDER = DATA / "studies"
 SEEDS = {preset: PROFILES["paper"].seeds_of(preset) for preset in PRESETS}
-"""How many seeds the claims and the bounds need: those of the runs."""
+"""How many seeds the claims need: those of the runs."""
 OTHER_SEEDS = 3
 """How many seeds another preset is measured with by default."""
+LONG = dict.fromkeys(PRESETS, FEW_SEEDS)
+"""The seeds of studies that take long."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Study:
 STUDIES = {
     "lookup": Study(measure_lookup, {"devices": [5, 6, 7, 8, 9, 10], "states": 12, "paper_states": 120}),
     "guarantees": Study(measure_guarantees, {"actions": 20_000}),
-    "bounds": Study(measure_bounds, bounds_sizes(), ("panel", "label", "point", "slot")),
-    "drift": Study(measure_drift, drift_sizes(), ("variant", "slot"), dict.fromkeys(PRESETS, FEW_SEEDS)),
+    "bounds": Study(measure_bounds, bounds_sizes(), ("panel", "label", "point", "slot"), LONG),
+    "drift": Study(measure_drift, drift_sizes(), ("variant", "slot"), LONG),
     "decisions": Study(measure_decisions, {"slots": 2000, "settings": {}}, ("slot",), {"calibrated": 1}),
 }
 
