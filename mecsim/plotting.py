@@ -85,20 +85,19 @@ def plot_sweep(
 
     Args:
         x: places on the axis.
-        groups: by label, arrays of shape (seeds, points), NaN where a group has no point.
+        groups: by label, arrays of shape (seeds, points).
         ax: where to draw.
         colours: by label.
         dotted: draw the means alone, as dots without labels, for a comparison.
     """
     ax, colours = ax or plt.gca(), colours or dict(zip(groups, cycle(SERIES_COLOURS), strict=False))
-    for label, values in groups.items():
-        there = ~np.isnan(values).any(axis=0)
-        places, runs, colour = np.asarray(x)[there], values[:, there], colours[label]
+    for label, runs in groups.items():
+        mean, colour = runs.mean(axis=0), colours[label]
         if dotted:
-            ax.scatter(places, runs.mean(axis=0), s=14, color=colour, alpha=0.6)
+            ax.scatter(x, mean, s=14, color=colour, alpha=0.6)
             continue
-        _band(ax, places, runs, colour, alpha=0.15)
-        ax.plot(places, runs.mean(axis=0), "o-", ms=3.5, lw=1.6, color=colour, label=label)
+        _band(ax, x, runs, colour, alpha=0.15)
+        ax.plot(x, mean, "o-", ms=3.5, lw=1.6, color=colour, label=label)
     if not dotted:
         _label_ends(ax)
         ax.set_xticks(x, [f"{place:g}" for place in x])

@@ -281,7 +281,6 @@ def test_curves_means_and_counts_are_one_row_a_seed():
     assert curves(table)["b"].shape == (2, 2000)
     assert means(table)["b"].tolist() == [3.0, 4.0]
     assert series(table).tolist() == [[1.0, 3.0], [2.0, 4.0]]
-    np.testing.assert_equal(series(table, labels=["b", "none", "a"])[0], [3.0, np.nan, 1.0])
     counts = by_bs(of_bs(RISE, FALL, STEADY, 0.0))
     assert counts.shape == (3, 4, 3)
     assert counts[0].T.tolist() == [RISE, FALL, STEADY]

@@ -88,10 +88,9 @@ class TestCurves:
 
 
 class TestSweep:
-    def test_a_group_is_drawn_where_it_has_points(self) -> None:
-        values = np.array([[1.0, np.nan, 3.0], [2.0, np.nan, 5.0]])
-        (line,) = plot_sweep([1, 2, 4], {"INTO": values}).get_lines()
-        assert line.get_xydata().tolist() == [[1.0, 1.5], [4.0, 4.0]]
+    def test_the_means_of_a_group_at_each_place(self) -> None:
+        (line,) = plot_sweep([1, 2, 4], {"INTO": np.array([[1.0, 5.0, 3.0], [2.0, 5.0, 5.0]])}).get_lines()
+        assert line.get_xydata().tolist() == [[1.0, 1.5], [2.0, 5.0], [4.0, 4.0]]
 
 
 class TestIntervals:

@@ -120,20 +120,9 @@ def means(table: pd.DataFrame, metric: str = "income", agent: str = "INTO") -> d
     return {label: part.sort_values("seed")["value"].to_numpy(np.float64) for label, part in by_label}
 
 
-def series(
-    table: pd.DataFrame, metric: str = "income", agent: str = "INTO", labels: Iterable[str] | None = None
-) -> Array:
-    """The mean of a metric over the evaluation slots along a panel's x axis, (seeds, points).
-
-    Args:
-        table: the results of a panel.
-        metric: which metric.
-        agent: whose it is.
-        labels: the points, NaN where the agent was not run; by default those where it was.
-    """
-    found = means(table, metric, agent)
-    nothing = np.full(table["seed"].nunique(), np.nan)
-    return np.stack([found.get(label, nothing) for label in (found if labels is None else labels)], axis=1)
+def series(table: pd.DataFrame, metric: str = "income", agent: str = "INTO") -> Array:
+    """The mean of a metric over the evaluation slots along a panel's x axis, (seeds, points)."""
+    return np.stack(list(means(table, metric, agent).values()), axis=1)
 
 
 def by_bs(table: pd.DataFrame, metric: str = "offloading", agent: str = "INTO", n_bs: int = 3) -> Array:
