@@ -17,7 +17,7 @@ from mecsim.experiments.checks import RUNS
 from mecsim.experiments.provenance import read_manifest
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.runs import EVALUATION_WORLDS, Run
-from mecsim.experiments.standing import Standing, averaged, by_point, in_words, ratios, standings
+from mecsim.experiments.standing import Standing, averaged, in_words, ratios, standings
 from mecsim.experiments.store import read_tables
 from mecsim.experiments.studies import STUDIES, Measurement, compute, studied
 from mecsim.experiments.study_bounds import LONG_RUN, LOWER, UPPER, bounded_runs, measure_bounds, point_of
@@ -139,17 +139,6 @@ class TestRatios:
             assert one[3:7] == pytest.approx(interval([share, share - 0.01, share - 0.02]))
             assert one.seeds == 3
             assert (one.bracket_gap is None) == (one.bound == "long run")
-
-    def test_by_point_has_each_place_on_each_axis(self, stored) -> None:
-        stored()
-        table = by_point(ratios())
-        assert table.columns.tolist() == ["panel", "label", "x", *Standing._fields]
-        assert table.groupby("panel")["x"].unique().map(list).to_dict() == {
-            "fig6a": [1.0, 1.3],
-            "fig6b": [5.0, 8.0],
-        }
-        assert len(table) == 4 * 2 * 2
-        assert (table["low"] < table["ratio"]).all()
 
     def test_seeds_that_lack_runs_or_bounds_do_not_count(self, stored) -> None:
         stored(with_bounds=range(4), with_runs=range(1, 6))

@@ -59,15 +59,6 @@ def averaged(table: pd.DataFrame) -> list[Standing]:
     return found
 
 
-def by_point(table: pd.DataFrame) -> pd.DataFrame:
-    """The standings at each point in a table of `ratios`: columns panel, label, x and those of `Standing`."""
-    parts = [
-        pd.DataFrame(averaged(part)).assign(panel=panel, label=label, x=x)
-        for (panel, label, x), part in table.groupby(["panel", "label", "x"], sort=False)
-    ]
-    return pd.concat(parts, ignore_index=True)[["panel", "label", "x", *Standing._fields]]
-
-
 def ratios(preset: str = "calibrated") -> pd.DataFrame:
     """Income over the bound of each agent at each point of Fig. 6, for the seeds that have all runs and all bounds.
 

@@ -21,9 +21,6 @@ from mecsim.state import SystemState
 
 MUTED = "#9A9A9A"
 NEXT_COLOUR = "#D55E00"
-GONE = {"no energy": "#E69F00", "hopeless": "#CC79A7", "BS full": "#D55E00"}
-
-
 TIMES = 4
 """Times the CPU of a BS at which the axis of what is needed ends; a higher bar is cut off there."""
 
