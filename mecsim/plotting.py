@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle, pairwise
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from scipy.optimize import isotonic_regression
 
 from mecsim.evaluation import CONFIDENCE, interval
 from mecsim.physics import Array
@@ -112,15 +113,15 @@ def _band(ax: Axes, x: Sequence[float] | Array, runs: Array, colour: str, alpha:
 
 
 def _label_ends(ax: Axes, gap: float = 13.0) -> None:
-    """Writes each line's label beside its end, at least `gap` points from the next."""
+    """Writes each line's label as near to its end as labels that are `gap` points apart or more can be."""
     ax.autoscale_view()
     ends = [line.get_xydata()[-1] for line in ax.lines]
     heights = ax.transData.transform(ends)[:, 1] * 72 / ax.figure.dpi
-    apart = heights.copy()
-    for below, above in pairwise(np.argsort(heights)):
-        apart[above] = max(apart[above], apart[below] + gap)
-    shifts = apart - heights - np.mean(apart - heights)
-    for line, end, shift in zip(ax.lines, ends, shifts, strict=True):
+    order = np.argsort(heights, kind="stable")
+    stacked = gap * np.arange(len(order))
+    apart = np.empty_like(heights)
+    apart[order] = isotonic_regression(heights[order] - stacked).x + stacked
+    for line, end, shift in zip(ax.lines, ends, apart - heights, strict=True):
         ax.annotate(
             line.get_label(),
             end,

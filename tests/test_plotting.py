@@ -92,6 +92,15 @@ class TestSweep:
         (line,) = plot_sweep([1, 2, 4], {"INTO": np.array([[1.0, 5.0, 3.0], [2.0, 5.0, 5.0]])}).get_lines()
         assert line.get_xydata().tolist() == [[1.0, 1.5], [2.0, 5.0], [4.0, 4.0]]
 
+    def test_labels_leave_their_ends_only_to_make_room_for_each_other(self) -> None:
+        ends = {"low": 0.0, "middle": 0.2, "upper": 0.1, "far": 90.0}
+        ax = plot_sweep([1, 2], {label: np.full((2, 2), end) for label, end in ends.items()})
+        shift = {text.get_text(): text.xyann[1] for text in ax.texts}
+        assert shift["far"] == pytest.approx(0.0)
+        assert shift["low"] < shift["upper"] < shift["middle"]
+        assert shift["low"] + shift["upper"] + shift["middle"] == pytest.approx(0.0)
+        assert shift["middle"] - shift["low"] == pytest.approx(26.0, abs=1.0)
+
 
 class TestIntervals:
     GROUPS = {"0.01": [1.0, 2.0, 3.0], "0.001": [4.0, 4.5, 5.0]}  # noqa: RUF012
