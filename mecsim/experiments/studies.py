@@ -29,8 +29,8 @@ SEEDS = {preset: PROFILES["paper"].seeds_of(preset) for preset in PRESETS}
 """How many seeds the claims need: those of the runs."""
 OTHER_SEEDS = 3
 """How many seeds another preset is measured with by default."""
-LONG = dict.fromkeys(PRESETS, FEW_SEEDS)
-"""The seeds of studies that take long."""
+LONG = dict.fromkeys(SCENARIOS, FEW_SEEDS)
+"""The seeds of studies that take long, by preset."""
 
 
 @dataclass(frozen=True)
