@@ -10,8 +10,11 @@ from mecsim.experiments.sweeps import GAIN, HARVEST, Sweep
 _LEARNT_OR_NOT = ("INTO", "untrained")
 
 
-def _drift(title: str, sweep: Sweep, to: float) -> Experiment:
-    """The plant changes halfway: by the policy of before, by one that goes on learning, and had it always been so."""
+def _drift(title: str, sweep: Sweep, to: float, estimate: str) -> Experiment:
+    """The plant changes halfway: by the policy of before, by one that goes on learning, and had it always been so.
+
+    all-on also decides by a twin that has not been updated: its `estimate` is as large as before the change.
+    """
     shift = sweep.changes(to)
     return Experiment(
         title,
@@ -20,6 +23,7 @@ def _drift(title: str, sweep: Sweep, to: float) -> Experiment:
             Point("after, not trained further", half=True, shift=shift),
             Point("after, trained further", shift=shift),
             Point("trained there", ("INTO", "all-on"), shift),
+            Point("twin not updated", ("all-on",), shift, deviation={estimate: 1.0 / to}),
         ),
         most_seeds=FEW_SEEDS,
     )
@@ -52,6 +56,6 @@ BEYOND = {
         most_seeds=FEW_SEEDS,
     ),
     **IMPERFECT,
-    "drift-gain": _drift("The gains fall to 0.4 halfway", GAIN, 0.4),
-    "drift-harvest": _drift("The harvests fall to 0.4 halfway", HARVEST, 0.4),
+    "drift-gain": _drift("The gains fall to 0.4 halfway", GAIN, 0.4, "gain_bias"),
+    "drift-harvest": _drift("The harvests fall to 0.4 halfway", HARVEST, 0.4, "harvest_bias"),
 }
