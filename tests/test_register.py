@@ -37,6 +37,10 @@ def test_the_register_lists_a1_to_a21_and_those_found_since_without_a_gap():
     assert len(numbers) >= 32
 
 
+def test_every_assumption_says_what_else_it_could_be():
+    assert register.register().map(len).gt(0).all(axis=None)
+
+
 def test_every_switch_has_a_measured_alternative_and_the_other_way_round():
     assert {one.assumption for one in ALTERNATIVES} == set(switches())
 
@@ -54,6 +58,7 @@ def test_the_register_says_what_was_measured():
 def test_an_alternative_turns_the_switch_that_the_register_names(name, setting):
     record, fields = RECORDS[re.match(r"`(\w+)", setting)[1]], re.findall(r"(\w+)`", setting)
     named = {field for field in fields if field in record.model_fields}
+    assert named
     turned = {
         field
         for one in ALTERNATIVES

@@ -312,8 +312,6 @@ ROUNDED = 1e-6
 
 def test_no_stored_income_lies_above_a_bound() -> None:
     """Every agent's income lies under the bound on every stored state, and no policy beats the long-run bound."""
-    if not list(studies.FOLDER.glob("bounds-*.parquet")):
-        pytest.skip("no bounds are stored yet; `mecsim study bounds` computes them.")
     bounds = read_tables(studies.FOLDER, "bounds-*.parquet").drop_duplicates(["point", "metric", "slot"])
     upper = bounds[bounds["metric"] == UPPER].set_index(["point", "slot"])["value"]
     long_run = bounds[bounds["metric"] == LONG_RUN].set_index("point")["value"]
@@ -332,3 +330,13 @@ def test_no_stored_income_lies_above_a_bound() -> None:
         states += len(earned)
     assert {"INTO", "all-on"} <= agents
     assert states >= 25 * 10
+
+
+def test_stored_brackets_are_within_3_per_cent_but_the_one_that_the_documents_name() -> None:
+    bounds = read_tables(studies.FOLDER, "bounds-*.parquet").drop_duplicates(["point", "metric", "slot"])
+    slots = bounds[bounds["metric"].isin([LOWER, UPPER])]
+    ends = slots.pivot_table(index=["point", "slot"], columns="metric", values="value")
+    gap = (ends[UPPER] / ends[LOWER] - 1.0).to_numpy()
+    assert len(gap) == 2 * 3 * 25 * 10
+    assert np.count_nonzero(gap > 0.03) == 1
+    assert gap.max() < 0.0325
