@@ -310,11 +310,16 @@ ROUNDED = 1e-6
 """Share by which the incomes of the runs may exceed a bound: they are stored in single precision."""
 
 
-def test_no_stored_income_lies_above_a_bound() -> None:
+@pytest.fixture(scope="module")
+def stored_bounds() -> pd.DataFrame:
+    """All stored bounds, those of a point that panels share once."""
+    return read_tables(studies.FOLDER, "bounds-*.parquet").drop_duplicates(["point", "metric", "slot"])
+
+
+def test_no_stored_income_lies_above_a_bound(stored_bounds) -> None:
     """Every agent's income lies under the bound on every stored state, and no policy beats the long-run bound."""
-    bounds = read_tables(studies.FOLDER, "bounds-*.parquet").drop_duplicates(["point", "metric", "slot"])
-    upper = bounds[bounds["metric"] == UPPER].set_index(["point", "slot"])["value"]
-    long_run = bounds[bounds["metric"] == LONG_RUN].set_index("point")["value"]
+    upper = stored_bounds[stored_bounds["metric"] == UPPER].set_index(["point", "slot"])["value"]
+    long_run = stored_bounds[stored_bounds["metric"] == LONG_RUN].set_index("point")["value"]
     agents, states = set(), 0
     for name, entry in read_manifest(RUNS).items():
         run = Run(**entry["run"])
@@ -332,9 +337,8 @@ def test_no_stored_income_lies_above_a_bound() -> None:
     assert states >= 25 * 10
 
 
-def test_stored_brackets_are_within_3_per_cent_but_the_one_that_the_documents_name() -> None:
-    bounds = read_tables(studies.FOLDER, "bounds-*.parquet").drop_duplicates(["point", "metric", "slot"])
-    slots = bounds[bounds["metric"].isin([LOWER, UPPER])]
+def test_stored_brackets_are_within_3_per_cent_but_the_one_that_the_documents_name(stored_bounds) -> None:
+    slots = stored_bounds[stored_bounds["metric"].isin([LOWER, UPPER])]
     ends = slots.pivot_table(index=["point", "slot"], columns="metric", values="value")
     gap = (ends[UPPER] / ends[LOWER] - 1.0).to_numpy()
     assert len(gap) == 2 * 3 * 25 * 10
