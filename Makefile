@@ -28,10 +28,10 @@ notebooks: format ## execute the committed notebooks in place, the only way thei
 	OMP_NUM_THREADS=1 $(BIN)/python tools/execute.py $(ARGS)
 
 assignments: $(STAMP) ## the students' notebooks, without solutions (ARGS='--class-seed 7' for other numbers)
-	$(BIN)/python tools/assignments.py release $(ARGS)
+	$(BIN)/python course/assignments.py release $(ARGS)
 
 grade: $(STAMP) ## autograde notebooks/assignments/submitted or ARGS=folder; writes feedback and grades.csv
-	OMP_NUM_THREADS=1 $(BIN)/python tools/assignments.py grade $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python course/assignments.py grade $(ARGS)
 
 readme: $(STAMP) ## write the README's table of claims anew from the stored runs
 	$(BIN)/python tools/readme.py

@@ -10,21 +10,19 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Action": "state",
+    "Action": "system",
     "Agent": "agents",
     "Deviation": "twin",
     "DigitalTwin": "twin",
-    "Fleet": "fleet",
     "PhysicalSystem": "system",
     "ProtoAction": "refinement",
     "Refinement": "refinement",
     "Scenario": "scenario",
     "SettingError": "settings",
-    "SystemState": "state",
+    "SystemState": "system",
     "make_agent": "agents",
     "refine": "refinement",
-    "rollout": "deployment",
-    "rollout_fleet": "deployment",
+    "rollout": "training",
     "train": "training",
 }
 

@@ -9,7 +9,7 @@ from mecsim import physics
 from mecsim.physics import Array
 from mecsim.refinement import ProtoAction
 from mecsim.scenario import Scenario
-from mecsim.state import Action, SystemState
+from mecsim.system import Action, SystemState
 
 Vector = NDArray[np.float32]
 DEVICE_FEATURES = 6
@@ -49,7 +49,7 @@ class Encoder:
     def encode(self, state: SystemState) -> Vector:
         """The state vector, (..., state_size).
 
-        Device arrays of the state may have leading axes, such as that of a fleet's twins; C and F have none.
+        Device arrays of the state may have an axis of worlds; C and F have none.
         """
         parts = [_to_unit(getattr(state, name), *ends) for name, ends in self._ranges.items()]
         parts += [_saturate(state.rate_bps, self._usual_rate), _saturate(state.energy_j, self._usual_energy)]
@@ -71,8 +71,7 @@ class Encoder:
     def executed(self, action: Action, cpu_hz: Array) -> Vector:
         """A valid action as an action vector, (..., action_size); `cpu_hz` is F, which turns f into a share."""
         k, lead = self.scenario.n_bs, action.placement.shape[:-1]
-        flat = Action(action.placement.ravel(), action.cpu_hz.ravel())
-        parts = (flat.offload, flat.peer(k), flat.allocated_hz(k) / cpu_hz)
+        parts = (action.offload, action.peer(k), action.allocated_hz(k) / cpu_hz[..., None, :])
         return np.concatenate([part.reshape(*lead, -1) for part in parts], axis=-1, dtype=np.float32)
 
     def _range(self, name: str, scale: str) -> tuple[float, float]:

@@ -39,6 +39,14 @@ def at_bs(values: Array, placement: Ints) -> Array:
     return np.take_along_axis(values, np.maximum(placement, 0), axis=-1)
 
 
+def link_rate_bps(link_bps: Array, cell: Ints, target: Ints) -> Array:
+    """C from the serving BS of each device to another, (..., n_devices); of C as (..., n_bs, n_bs)."""
+    if link_bps.ndim == 2:
+        return link_bps[cell, target]
+    pairs = link_bps.reshape(*link_bps.shape[:-2], -1)
+    return np.take_along_axis(pairs, cell * link_bps.shape[-1] + target, axis=-1)
+
+
 def interference_w(offload: Bools, received_w: Array, cell: Ints, n_bs: int, alpha: float = 1.0) -> Array:
     """Intra-cell interference G, eq. (3), in W, times the interference factor alpha (A1; 1 is eq. (3) as printed).
 
@@ -93,11 +101,11 @@ def link_delay_s(size_bits: Array, placement: Ints, cell: Ints, link_bps: Array)
         size_bits: z, (..., n_devices).
         placement: BS that computes each task, -1 where discarded.
         cell: BS that serves each device.
-        link_bps: C, (n_bs, n_bs), infinite on the diagonal, 0 without a link.
+        link_bps: C, (..., n_bs, n_bs), infinite on the diagonal, 0 without a link.
     """
     target = np.where(placement < 0, cell, placement)
     with np.errstate(divide="ignore"):
-        return size_bits / link_bps[cell, target]
+        return size_bits / link_rate_bps(link_bps, cell, target)
 
 
 def compute_delay_s(cycles: Array, offload: Bools, cpu_hz: Array) -> Array:

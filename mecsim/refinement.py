@@ -5,19 +5,19 @@ Line 1 is `nearest_discrete`, line 2 `keep_affordable`, lines 3-8 `fit_capacity`
 
 from __future__ import annotations
 
-from itertools import pairwise
+import sys
+from collections.abc import Callable
+from functools import cache
+from threading import Timer
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from mecsim import physics
-from mecsim.contest import Contest
-from mecsim.outcome import uplink
 from mecsim.physics import Array, Bools, Ints
-from mecsim.removal import LiveKeys, discarded
 from mecsim.scenario import Scenario
 from mecsim.settings import Settings
-from mecsim.state import Action, SystemState
+from mecsim.system import Action, SystemState, uplink
 
 
 class Refinement(Settings):
@@ -115,6 +115,102 @@ def _worst(scenario: Scenario, lack_j: Array, lacking: Bools) -> Bools:
     return worst & lacking
 
 
+class Discards(NamedTuple):
+    """What lines 3-8 discard, and in which order; device arrays (..., n_devices).
+
+    Attributes:
+        kept: the BS of each task, -1 where it is discarded.
+        order: of a task that lines 3-8 discard, the number of its removal, from 0; else -1.
+        key: of such a task what line 6 went by, the priority varrho in 1/Hz, or a number <= 0 for a task that could not
+            meet its deadline; else any number.
+        need_hz: of such a task what it counted in (10), infinite if it could not meet its deadline; else any number.
+    """
+
+    kept: Ints
+    order: Ints
+    key: Array
+    need_hz: Array
+
+
+def discards(
+    scenario: Scenario,
+    state: SystemState,
+    placement: Ints,
+    settings: Refinement | None = None,
+    cpu_share: Array | None = None,
+    shielded: Bools | None = None,
+) -> Discards:
+    """The tasks that lines 3-8 discard; see `fit_capacity`."""
+    settings = settings or Refinement()
+    one_shot = settings.reading == "one-shot"
+    return _discards(scenario, state, placement, settings, cpu_share, shielded, state.cpu_hz, one_shot)
+
+
+def standing(
+    scenario: Scenario,
+    state: SystemState,
+    placement: Ints,
+    settings: Refinement | None = None,
+    cpu_share: Array | None = None,
+) -> tuple[Array, Array]:
+    """What line 6 sees of the tasks of a placement before any removal: key and need_hz, see `Discards`."""
+    boundless = np.full_like(state.cpu_hz, np.inf)
+    found = _discards(
+        scenario, state, placement, settings or Refinement(), cpu_share, None, boundless, one_shot=True
+    )
+    return found.key, found.need_hz
+
+
+def _discards(
+    scenario: Scenario,
+    state: SystemState,
+    placement: Ints,
+    settings: Refinement,
+    cpu_share: Array | None,
+    shielded: Bools | None,
+    capacity_hz: Array,
+    one_shot: bool,
+) -> Discards:
+    """Has the kernel run lines 3-8 on states side by side."""
+    kept = np.array(placement, dtype=np.int64, order="C")
+    lead, n, n_bs = kept.shape[:-1], scenario.n_devices, scenario.n_bs
+    bandwidth = scenario.device_bandwidth_hz
+    tasks = np.empty((*kept.shape, 8))
+    columns = (
+        state.received_w,
+        bandwidth,
+        bandwidth * scenario.noise_w_per_hz,
+        state.size_bits,
+        state.cycles,
+        state.award,
+        _left_s(scenario, state, kept),
+        np.inf if settings.cpu != "actor" else _asked_hz(state, kept, cpu_share),
+    )
+    for number, column in enumerate(columns):
+        tasks[..., number] = column
+    tier = np.zeros(kept.shape, np.int8)
+    if shielded is not None:
+        tier[...] = shielded
+    found = Discards(kept, np.full_like(kept, -1), np.empty(kept.shape), np.empty(kept.shape))
+    kept, order, key, need = (array.reshape(-1, n) for array in found)
+    _kernel()(
+        kept,
+        tier.reshape(-1, n),
+        scenario.cell.astype(np.int64),
+        np.append(0, np.cumsum(scenario.devices)),
+        tasks.reshape(-1, n, 8),
+        _rows(capacity_hz, (*lead, n_bs)),
+        _rows(scenario.interference, (*lead, 1)).ravel(),
+        np.array(settings.visits(n_bs)),
+        one_shot,
+        settings.hopeless == "lowest index",
+        order,
+        key,
+        need,
+    )
+    return found
+
+
 def fit_capacity(
     scenario: Scenario,
     state: SystemState,
@@ -127,28 +223,19 @@ def fit_capacity(
 
     Args:
         scenario: parameters of the system.
-        state: what is known of the current slot.
-        placement: a discrete action that satisfies C1-C3 and (5).
+        state: what is known of the current slot, or of many slots.
+        placement: a discrete action that satisfies C1-C3 and (5), (..., n_devices).
         settings: what the paper leaves open.
-        cpu_share: f as a share of each BS's CPU, (n_devices, n_bs); needed where `settings.cpu` is "actor".
-        shielded: tasks that a BS discards only after all its others, (n_devices,).
+        cpu_share: f as a share of each BS's CPU, (..., n_devices, n_bs); needed where `settings.cpu` is "actor".
+        shielded: tasks that a BS discards only after all its others, (..., n_devices).
 
     Returns:
         A valid action; every task it keeps meets its deadline.
     """
     settings = settings or Refinement()
-    contest = Contest.of(scenario, state, placement, settings, cpu_share, shielded)
-    kept = placement.copy()
-    groups = _members(placement, scenario.n_bs)
-    if settings.reading == "one-shot":
-        heard = contest.heard_w(placement >= 0)
-        _fit_once(contest, kept, groups, heard)
-    else:
-        live = LiveKeys(contest, placement >= 0)
-        for bs in settings.visits(scenario.n_bs):
-            kept[discarded(contest, live, kept, bs, groups[bs])] = -1
-        heard = contest.heard_w(kept >= 0)
-    return Action(kept, share_cpu(settings, kept, contest.required_hz(heard), contest.asked_hz, state.cpu_hz))
+    kept = discards(scenario, state, placement, settings, cpu_share, shielded).kept
+    sending = (placement if settings.reading == "one-shot" else kept) >= 0
+    return Action(kept, _granted_hz(scenario, state, kept, sending, settings, cpu_share))
 
 
 def refine(
@@ -187,29 +274,58 @@ def refine_discrete(
     return fit_capacity(scenario, state, powered, settings, cpu_share, shielded)
 
 
-def _members(placement: Ints, n_bs: int) -> list[Ints]:
-    """The tasks on each BS, ascending."""
-    by_bs = np.argsort(placement, kind="stable")
-    ends = np.searchsorted(placement[by_bs], np.arange(n_bs + 1))
-    return [by_bs[start:end] for start, end in pairwise(ends)]
+def _left_s(scenario: Scenario, state: SystemState, placement: Ints) -> Array:
+    """delta - d^c, what is left for the uplink and computing, (..., n_devices), in s."""
+    return state.deadline_s - physics.link_delay_s(state.size_bits, placement, scenario.cell, state.link_bps)
 
 
-def _fit_once(contest: Contest, kept: Ints, groups: list[Ints], heard_w: Array) -> None:
-    """Lines 3-8 with every priority worked out before the first removal."""
-    keys, demand = contest.standing(heard_w)
-    for members, capacity in zip(groups, contest.cpu_hz, strict=True):
-        best_first = members[np.lexsort((members, keys[members], contest.tier[members]))][::-1]
-        fits = (np.cumsum(demand[best_first]) <= capacity) & (keys[best_first] > 0)
-        kept[best_first[np.logical_not(np.logical_and.accumulate(fits))]] = -1
+def _asked_hz(state: SystemState, placement: Ints, cpu_share: Array | None) -> Array:
+    """CPU that an actor asks for its tasks, within C4, (..., n_devices), in Hz.
+
+    Raises:
+        ValueError: there is no `cpu_share`.
+    """
+    if cpu_share is None:
+        raise ValueError("cpu_share is missing: Refinement.cpu = 'actor' needs the actor's f.")
+    share = np.take_along_axis(cpu_share, np.maximum(placement, 0)[..., None], axis=-1)[..., 0]
+    return np.clip(share, 0.0, 1.0) * physics.at_bs(state.cpu_hz, placement)
 
 
-def share_cpu(
-    settings: Refinement, kept: Ints, required_hz: Array, asked_hz: Array | None, cpu_hz: Array
+def _granted_hz(
+    scenario: Scenario,
+    state: SystemState,
+    kept: Ints,
+    sending: Bools,
+    settings: Refinement,
+    cpu_share: Array | None,
 ) -> Array:
-    """f of the tasks kept (A10), 0 for the others, (..., n_devices), in Hz."""
-    granted = required_hz if asked_hz is None else asked_hz
-    granted = np.where(kept >= 0, granted, 0.0)
-    if settings.cpu != "pro rata":
+    """f of the tasks kept (A10), 0 for the others, (..., n_devices), in Hz; l under the interference of `sending`."""
+    if settings.cpu == "actor":
+        return np.where(kept >= 0, _asked_hz(state, kept, cpu_share), 0.0)
+    slack = _left_s(scenario, state, kept) - uplink(scenario, state, sending).delay_s
+    granted = np.where(kept >= 0, physics.required_cpu_hz(state.cycles, slack), 0.0)
+    if settings.cpu == "least":
         return granted
-    used = physics.cpu_used_hz(kept, granted, len(cpu_hz))
-    return granted * physics.at_bs(np.divide(cpu_hz, used, out=np.ones_like(used), where=used > 0), kept)
+    used = physics.cpu_used_hz(kept, granted, scenario.n_bs)
+    rest = np.divide(state.cpu_hz, used, out=np.ones_like(used), where=used > 0)
+    return granted * physics.at_bs(rest, kept)
+
+
+def _rows(values: Array | float, shape: tuple[int, ...]) -> Array:
+    """Values that states may share, as a table of one row a state."""
+    return np.array(np.broadcast_to(values, shape), dtype=float, order="C").reshape(-1, shape[-1])
+
+
+@cache
+def _kernel() -> Callable[..., None]:
+    """`mecsim.kernel.fit`, compiled when it is first needed; says so where that takes a while."""
+    notice = Timer(
+        1.0, print, ("mecsim compiles Algorithm 1, which takes some seconds once.",), {"file": sys.stderr}
+    )
+    notice.daemon = True
+    notice.start()
+    try:
+        from mecsim.kernel import fit
+    finally:
+        notice.cancel()
+    return fit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from numbers import Real
 from operator import index
@@ -222,6 +223,64 @@ class Scenario(Settings):
             extra = field.json_schema_extra
             rows.append(Parameter(name, extra["symbol"], getattr(self, name), extra["unit"], extra["source"]))
         return rows
+
+
+class ScenarioStack:
+    """Scenarios that differ in numbers alone, as one: what many worlds that are stepped at once need of theirs.
+
+    A field is what it is in each where all agree. Where they differ a number is an array (members, 1), a range two of
+    them, and an array has an axis of members before its own.
+
+    Args:
+        members: the scenario of each world.
+
+    Raises:
+        SettingError: there is none, or they differ in more than numbers.
+    """
+
+    def __init__(self, members: Sequence[Scenario]) -> None:
+        self.members = tuple(members)
+        if not self.members:
+            raise SettingError("scenario = [] is not allowed: there should be at least one world.")
+        for name in (
+            "devices",
+            *(name for name, value in self.members[0] if isinstance(value, str)),
+            "links",
+        ):
+            found = {getattr(member, name) for member in self.members}
+            if len(found) > 1:
+                raise SettingError(
+                    f"{name} = {', '.join(map(repr, found))} is not allowed: scenarios of worlds that are stepped "
+                    "together should differ in numbers alone."
+                )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "members":
+            raise AttributeError(name)
+        value = self.__dict__[name] = _together([getattr(member, name) for member in self.members])
+        return value
+
+    def per_bs(self, name: str) -> NDArray[np.float64]:
+        """A per-BS field as an array, (n_bs,), or (members, n_bs) where they differ."""
+        return _together([member.per_bs(name) for member in self.members])
+
+    def per_device(self, name: str) -> NDArray[np.float64]:
+        """A per-BS field as seen by each device, (n_devices,), or (members, n_devices) where they differ."""
+        return _together([member.per_device(name) for member in self.members])
+
+    def replace(self, **changes: Any) -> ScenarioStack:
+        """The members with some fields changed, each validated like a new one."""
+        return ScenarioStack([member.replace(**changes) for member in self.members])
+
+
+def _together(values: list[Any]) -> Any:
+    """One value for all members of a stack, or one with an axis of members."""
+    first = values[0]
+    if all(np.array_equal(first, value) for value in values):
+        return first
+    if isinstance(first, tuple):
+        return tuple(_together(list(ends)) for ends in zip(*values, strict=True))
+    return np.stack(values) if isinstance(first, np.ndarray) else np.array(values)[:, None]
 
 
 def _frozen(array: NDArray) -> NDArray:

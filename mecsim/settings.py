@@ -1,16 +1,51 @@
-"""Validated, frozen settings that refuse a bad value in one sentence."""
+"""Validated settings, frozen all the way down, that refuse a bad value in one sentence."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 Whole = Annotated[int, Field(ge=1)]
 Hidden = Annotated[tuple[Whole, ...], Field(min_length=1)]
 """Neurons in each hidden layer of a network."""
+
+
+class FrozenDict(dict[str, Any]):
+    """A dict that cannot be changed, nor anything in it: lists become tuples; it can be hashed."""
+
+    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
+        super().__init__({name: _frozen(value) for name, value in (values or {}).items()})
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("these settings are frozen: make new ones with replace().")
+
+    __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _refuse  # type: ignore[assignment]
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return FrozenDict(value)
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+Changes = Annotated[dict[str, Any], AfterValidator(FrozenDict), Field(default_factory=FrozenDict)]
+"""Fields of another record by name, frozen."""
 
 
 class SettingError(ValueError):
@@ -20,7 +55,7 @@ class SettingError(ValueError):
 class Settings(BaseModel):
     """Base of every settings record: frozen, no unknown fields, one-sentence errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True, validate_default=True)
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -37,6 +72,19 @@ class Settings(BaseModel):
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated like a new record."""
         return type(self)(**{**self._values(), **changes})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Pydantic's name for `replace`."""
+        return self.replace(**(update or {}))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any = None) -> Self:
+        return self
+
+    def __getstate__(self) -> dict[Any, Any]:
+        return {**super().__getstate__(), "__dict__": self._values()}
 
     def _values(self) -> dict[str, Any]:
         """The fields alone, without what a subclass has worked out from them and keeps."""

@@ -1,17 +1,39 @@
-"""Algorithm 2's loop: an agent learns in a twin, slot by slot."""
+"""Algorithm 2's loop, in which an agent learns in a twin, and the deployment of a trained one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from mecsim.agents.learner import Learner
-from mecsim.evaluation import WINDOW
-from mecsim.memory import keep_freed_memory
+from mecsim import physics
+from mecsim.agents.base import Agent
 from mecsim.physics import Array
+from mecsim.system import Action, PhysicalSystem, SystemState
 from mecsim.twin import DigitalTwin
+
+if TYPE_CHECKING:
+    from mecsim.agents.learner import Learner
+
+WINDOW = 100
+"""Slots that a running income averages (A18)."""
+
+
+class Callback:
+    """What looks on at a training, slot by slot, and may change what the learner is told; by default, nothing."""
+
+    def after_action(self, learner: Learner, state: SystemState, action: Action) -> None:
+        """Sees what the learner decides, with its exploration, before it is carried out."""
+
+    def told(self, income: float) -> float:
+        """What the learner is told that it has earned."""
+        return income
+
+    def after_slot(self, incomes: list[float]) -> None:
+        """Sees the incomes of all slots so far, after the learner has learnt from the last one."""
 
 
 def train(
@@ -20,7 +42,7 @@ def train(
     slots: int,
     incomes: list[float] | None = None,
     progress: bool = True,
-    after_slot: Callable[[list[float]], None] | None = None,
+    callback: Callback | None = None,
 ) -> Array:
     """Trains until `slots` slots are done and returns the income of each, (slots,).
 
@@ -30,20 +52,93 @@ def train(
         slots: slots in all.
         incomes: the slots done before, when a training is resumed.
         progress: show a bar with the running income.
-        after_slot: called with the incomes so far after each slot, to save a checkpoint.
+        callback: looks on.
     """
     keep_freed_memory()
-    incomes = [] if incomes is None else incomes
+    incomes, callback = [] if incomes is None else incomes, callback or Callback()
     with tqdm(total=slots, initial=len(incomes), disable=not progress, unit="slot") as bar:
         for _ in range(len(incomes), slots):  # line 4 of Algorithm 2
             state = twin.state
             action = learner.explore(state)  # lines 5 and 6
-            result = twin.step(action)  # line 7
-            learner.remember(state, action, result.income, twin.state)  # line 8
+            callback.after_action(learner, state, action)
+            income = twin.step(action).income  # line 7
+            learner.remember(state, action, callback.told(income), twin.state)  # line 8
             learner.learn()  # lines 9 to 13
-            incomes.append(result.income)
+            incomes.append(income)
             bar.update()
             bar.set_postfix(income=f"{np.mean(incomes[-WINDOW:]):.1f}", refresh=False)
-            if after_slot is not None:
-                after_slot(incomes)
+            callback.after_slot(incomes)
     return np.array(incomes)
+
+
+class Rollout(NamedTuple):
+    """One record per slot; where there are many worlds, one per slot and world: their axis follows that of slots.
+
+    Attributes:
+        income: r(t), (slots,).
+        offloading: devices of each cell whose task is offloaded, (slots, n_bs).
+        idle_cpu: share of each BS's CPU that is not in use, (slots, n_bs).
+        completed: tasks paid, (slots,).
+        helped: tasks that another BS than their own computes, (slots,).
+    """
+
+    income: Array
+    offloading: Array
+    idle_cpu: Array
+    completed: Array
+    helped: Array
+
+
+def rollout(
+    agent: Agent, system: PhysicalSystem | DigitalTwin, slots: int, twin: DigitalTwin | None = None
+) -> Rollout:
+    """Lets an agent decide for `slots` slots of a system, without exploration or learning.
+
+    Args:
+        agent: who decides.
+        system: where the decisions are carried out, one world or many.
+        slots: how many slots.
+        twin: what the agent sees: a twin kept up to date by the system's reports; without one, the system itself.
+    """
+    keep_freed_memory()
+    cell, n_bs = system.scenario.cell, system.scenario.n_bs
+    one, each_bs = (slots, *system.worlds), (slots, *system.worlds, n_bs)
+    record = Rollout(*map(np.empty, (one, each_bs, each_bs, one, one)))
+    for t in range(slots):
+        if twin is not None:
+            twin.update(system.state)
+        cpu_hz = system.state.cpu_hz
+        action = agent.decide(system.state if twin is None else twin.state)
+        result = system.step(action)
+        if twin is not None:
+            twin.step(action)
+        record.income[t] = result.income
+        record.offloading[t] = physics.cell_sum(action.offload, cell, n_bs)
+        record.idle_cpu[t] = 1.0 - result.cpu_used_hz / cpu_hz
+        record.completed[t] = result.completed.sum(axis=-1)
+        record.helped[t] = (action.offload & (action.placement != cell)).sum(axis=-1)
+    return record
+
+
+def states_met(agent: Agent, system: PhysicalSystem | DigitalTwin) -> Iterator[SystemState]:
+    """The states of successive slots of a system under an agent, without end."""
+    while True:
+        yield system.state
+        system.step(agent.decide(system.state))
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc keep what is freed for the next slot; elsewhere it does nothing.
+
+    Every slot allocates gradients of 45 MB. By default glibc hands them back to the system, and to fault them in again
+    takes longer than the products that fill them.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(M_MMAP_THRESHOLD, 1 << 25)
+    mallopt(M_TRIM_THRESHOLD, 1 << 30)

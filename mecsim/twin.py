@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
-from mecsim.outcome import outcome
 from mecsim.physics import Array
-from mecsim.scenario import NonNegative, Positive, Scenario
-from mecsim.settings import Settings
-from mecsim.sources import Draw
-from mecsim.state import Action, Outcome, SystemState
-from mecsim.streams import generator_state, restore_generator, stream
-from mecsim.system import PhysicalSystem, with_rate
+from mecsim.scenario import NonNegative, Positive, Scenario, ScenarioStack
+from mecsim.settings import Changes, Settings
+from mecsim.system import (
+    Action,
+    Draw,
+    Outcome,
+    PhysicalSystem,
+    Streams,
+    SystemState,
+    in_worlds,
+    outcome,
+    with_rate,
+)
 
 
 class Deviation(Settings):
@@ -33,7 +40,7 @@ class Deviation(Settings):
     harvest_bias: Positive = 1.0
     harvest_noise: NonNegative = 0.0
     update_every: Annotated[int, Field(ge=1)] = 1
-    outdated: dict[str, Any] = Field(default_factory=dict)
+    outdated: Changes
 
 
 class Task(NamedTuple):
@@ -69,18 +76,29 @@ class DigitalTwin:
     INTO trains. `update` takes in what the plant reports, online. `what_if` predicts an action and changes nothing.
 
     Args:
-        description: the scenario of the plant.
-        seed: seed of the virtual space's streams; with the plant's seed and no deviation the twin equals the plant
-            bit for bit.
+        description: the scenario of the plant; or one for each of many worlds, see `PhysicalSystem`.
+        seed: seed of the virtual space's streams, or one for each world; with the plant's seed and no deviation the
+            twin equals the plant bit for bit.
         deviation: how the twin differs from the plant.
     """
 
-    def __init__(self, description: Scenario, seed: int = 0, deviation: Deviation | None = None) -> None:
+    def __init__(
+        self,
+        description: Scenario | ScenarioStack | Sequence[Scenario],
+        seed: int | Sequence[int] = 0,
+        deviation: Deviation | None = None,
+    ) -> None:
         self.deviation = deviation or Deviation()
-        self.scenario = description.replace(**self.deviation.outdated)
-        self._estimation = stream(seed, "estimation")
+        described, seed = in_worlds(description, seed)
+        self.scenario = described.replace(**self.deviation.outdated)
+        self._estimation = Streams(seed, "estimation")
         self._virtual = PhysicalSystem(self.scenario, seed, self._perceive)
         self._held = self._virtual.state
+
+    @property
+    def worlds(self) -> tuple[int, ...]:
+        """(), or (how many worlds,)."""
+        return self._virtual.worlds
 
     @property
     def state(self) -> SystemState:
@@ -133,14 +151,14 @@ class DigitalTwin:
         """Everything that the virtual space's future depends on, ready for JSON."""
         return {
             "virtual": self._virtual.snapshot(),
-            "estimation": generator_state(self._estimation),
+            "estimation": self._estimation.snapshot(),
             "held": [self._held.gain.tolist(), self._held.harvest_j.tolist()],
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Goes back to a snapshot of a twin with the same description, seed and deviation."""
         self._virtual.restore(snapshot["virtual"])
-        restore_generator(self._estimation, snapshot["estimation"])
+        self._estimation.restore(snapshot["estimation"])
         gain, harvest = map(np.array, snapshot["held"])
         self._held = replace(self._virtual.state, gain=gain, harvest_j=harvest)
 
@@ -167,5 +185,5 @@ class DigitalTwin:
     def _error(self, noise: float) -> Array | float:
         if noise == 0.0:
             return 1.0
-        normal = self._estimation.standard_normal(self.scenario.n_devices)
+        normal = self._estimation.draw("standard_normal", self.scenario.n_devices)
         return np.exp(noise * normal - noise**2 / 2)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mecsim.refinement import ProtoAction, Refinement
-from mecsim.state import SHARED, Action, Outcome, SystemState
+from mecsim.system import Action, Outcome, SystemState
 
 OF_THE_PAPER = [
     Refinement(reading=reading, hopeless=hopeless, cpu=cpu)
@@ -17,7 +17,7 @@ OF_THE_PAPER = [
     for hopeless in ("worst slack", "lowest index")
     for cpu in ("least", "pro rata", "actor")
 ]
-"""What `mecsim.literal` can do as well."""
+"""What `mecsim.reference.literal` can do as well."""
 EVERY_SETTING = [
     *OF_THE_PAPER,
     Refinement(energy="one by one"),
@@ -29,7 +29,7 @@ EVERY_SETTING = [
 
 def stacked(states: Sequence[SystemState]) -> SystemState:
     """States of one scenario as those of a fleet."""
-    names = [name for name in vars(states[0]) if name not in SHARED]
+    names = [name for name in vars(states[0]) if name not in ("slot", "cpu_hz", "link_bps")]
     return replace(states[0], **{name: np.stack([getattr(one, name) for one in states]) for name in names})
 
 
@@ -42,7 +42,7 @@ def stacked_protos(protos: Sequence[ProtoAction]) -> ProtoAction:
 
 def alone(batch: Any, twin: int) -> dict[str, Any]:
     """The arrays of one twin in a batch of states, actions or outcomes."""
-    shared = SHARED if isinstance(batch, SystemState) else ()
+    shared = ("slot", "cpu_hz", "link_bps") if isinstance(batch, SystemState) else ()
     return {name: value if name in shared else value[twin] for name, value in vars(batch).items()}
 
 

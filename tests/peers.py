@@ -96,7 +96,7 @@ class Hoard:
     """Takes memory, gives it back, and says what the peak was before and after."""
 
     def __call__(self, size: int) -> tuple[int, int]:
-        from mecsim.bench.memory import peak_rss_bytes
+        from benchmarks.memory import peak_rss_bytes
 
         before = peak_rss_bytes()
         bytearray(b"x") * size

@@ -12,13 +12,13 @@ from mecsim.agents.into import INTO
 from mecsim.refinement import Refinement, refine
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.settings import SettingError
-from mecsim.state import Action, SystemState
+from mecsim.system import Action, SystemState
 
 RULES = ("OLNPO", "LPWPO", "all-on")
 
 
 def check(agent: Agent, states: list[SystemState]) -> Action:
-    batch = agent.act_batch(stacked(states))
+    batch = agent.act(stacked(states))
     assert_same_bits(batch, [agent.act(state) for state in states])
     return batch
 
@@ -49,7 +49,7 @@ class TestINTO:
     @pytest.mark.parametrize("cpu", ["least", "actor"])
     def test_one_pass_gives_the_proto_action_of_each_state_but_for_rounding(self, cpu) -> None:
         agent, states = self.agent(TINY, cpu=cpu), [random_state(TINY, i) for i in range(5)]
-        proto, batch = agent.proto_action(stacked(states)), agent.act_batch(stacked(states))
+        proto, batch = agent.proto_action(stacked(states)), agent.act(stacked(states))
         for twin, state in enumerate(states):
             alone = agent.proto_action(state)
             own = type(alone)(*(values[twin] for values in proto))
@@ -79,7 +79,7 @@ def test_an_agent_that_decides_for_one_state_at_a_time_says_so() -> None:
     with pytest.raises(
         SettingError, match="agent = Idle is not allowed: a fleet should have an agent with act_batch"
     ):
-        Idle(TINY).act_batch(stacked([random_state(TINY, 0)]))
+        Idle(TINY).act(stacked([random_state(TINY, 0)]))
 
 
 def test_who_decides_for_a_fleet() -> None:

@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from worlds import TINY, assert_guarantees, random_state, scenarios, seeds
 
-from mecsim import literal
 from mecsim.agents import AGENTS, Agent, agent_class, make_agent
+from mecsim.reference import literal
 from mecsim.refinement import Refinement, keep_affordable, refine_discrete
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.settings import SettingError
-from mecsim.state import Action, SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import Action, PhysicalSystem, SystemState
 
 SMALL = {"actor_hidden": (8,), "critic_hidden": (8,)}
 

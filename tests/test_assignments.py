@@ -11,8 +11,9 @@ from nbformat import NotebookNode
 
 pytest.importorskip("nbgrader", reason="the extra `course` is not installed")
 
-from course import ASSIGNMENTS, NAMES, SOURCE, Course, release
 from grading import Grade, grade
+
+from course import ASSIGNMENTS, NAMES, SOURCE, Course, release
 
 WRONG = tomllib.loads((ASSIGNMENTS / "wrong_answers.toml").read_text())["wrong"]
 GUIDE = (ASSIGNMENTS / "README.md").read_text()

@@ -18,17 +18,17 @@ from torch.nn.functional import linear
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
+from benchmarks import measures, memory, products, sb3, turns, workers
+from benchmarks.measures import MEASURES, Measure, chosen
+from benchmarks.report import as_data, as_text, cpu_model, machine
+from benchmarks.result import Result
+from benchmarks.training import TABLE_II, IntoSlots, Load
+from benchmarks.turns import Peer, PeerDied, in_turn, together
 from mecsim import cli
-from mecsim.bench import measures, memory, products, sb3, turns, workers
-from mecsim.bench.measures import MEASURES, Measure, chosen
-from mecsim.bench.report import as_data, as_text, cpu_model, machine
-from mecsim.bench.result import Result
-from mecsim.bench.training import TABLE_II, IntoSlots, Load
-from mecsim.bench.turns import Peer, PeerDied, in_turn, together
 from mecsim.experiments.checkpoints import resume
+from mecsim.experiments.flops import into_slot_flops
 from mecsim.experiments.pool import THREAD_VARIABLES
 from mecsim.experiments.runs import Run
-from mecsim.flops import into_slot_flops
 from mecsim.settings import SettingError
 from mecsim.twin import DigitalTwin
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from worlds import TINY
 
-from mecsim.bench import fleets, system
+from benchmarks import fleets, system
 from mecsim.experiments.runs import Run
-from mecsim.state import Action
+from mecsim.system import Action
 
 
 def test_a_slot_of_the_twin_against_the_same_slot_task_by_task() -> None:

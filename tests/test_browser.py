@@ -8,7 +8,7 @@ import pytest
 from lab import ERRORS, chromium, find_chromium, jupyterlab, open_notebook, run_all
 from playwright.sync_api import Page, expect
 
-from mecsim.reproduce import NOTEBOOKS, NUMBERED
+from mecsim.experiments.reproduce import NOTEBOOKS, NUMBERED
 
 PATHS = sorted(NOTEBOOKS.glob(NUMBERED))
 

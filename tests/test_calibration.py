@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from mecsim.agents import make_agent
-from mecsim.deployment import rollout
-from mecsim.evaluation import interval
 from mecsim.experiments.calibration import SWEEPS, Cell, Measurement, calibration_map, measure, pick
+from mecsim.experiments.statistics import interval
 from mecsim.experiments.store import read_meta, read_tables
 from mecsim.scenario import Scenario
 from mecsim.system import PhysicalSystem
+from mecsim.training import rollout
 
 CLAIMS = [f"C{number}" for number in range(4, 11)]
 

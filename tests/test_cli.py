@@ -5,9 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from mecsim.cli import app
 from mecsim.experiments import checks, claims, figures
 from mecsim.experiments.claims import CLAIMS, Ruling
+from mecsim.experiments.cli import app
 from mecsim.experiments.results import MissingRuns
 
 

@@ -9,8 +9,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mecsim.experiments.cost import Machine, cost_s, network_sizes, probe
+from mecsim.experiments.flops import ddqn_slot_flops
 from mecsim.experiments.runs import Run
-from mecsim.flops import ddqn_slot_flops
 
 TINY = {
     "INTO": {"actor_hidden": (9, 8), "critic_hidden": (6, 4), "batch_size": 5},

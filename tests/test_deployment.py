@@ -5,11 +5,9 @@ import pytest
 from worlds import TINY, place, same_bits
 
 from mecsim.agents import Agent, make_agent
-from mecsim.deployment import rollout, rollout_fleet
-from mecsim.fleet import Fleet
 from mecsim.settings import SettingError
-from mecsim.state import Action, SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import Action, PhysicalSystem, SystemState
+from mecsim.training import rollout
 from mecsim.twin import Deviation, DigitalTwin
 
 
@@ -86,7 +84,7 @@ class TestFleet:
     @pytest.mark.parametrize("name", ["OLNPO", "LPWPO", "all-on"])
     def test_a_record_is_that_of_each_twin_alone(self, name) -> None:
         agent = make_agent(name, TINY)
-        together = rollout_fleet(agent, Fleet(TINY, self.WORLDS), 12)
+        together = rollout(agent, PhysicalSystem(TINY, self.WORLDS), 12)
         assert [field.shape for field in together] == [(12, 3), (12, 3, 3), (12, 3, 3), (12, 3), (12, 3)]
         for twin, world in enumerate(self.WORLDS):
             alone = rollout(agent, PhysicalSystem(TINY, world), 12)
@@ -96,4 +94,4 @@ class TestFleet:
 
     def test_an_agent_for_one_state_at_a_time_is_refused(self) -> None:
         with pytest.raises(SettingError, match="agent = Witness is not allowed"):
-            rollout_fleet(Witness(TINY), Fleet(TINY, self.WORLDS), 1)
+            rollout(Witness(TINY), PhysicalSystem(TINY, self.WORLDS), 1)

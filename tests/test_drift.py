@@ -14,10 +14,10 @@ from mecsim.agents.into import INTO, INTOSettings
 from mecsim.agents.networks import to_tensor
 from mecsim.experiments.probes import probe, probe_replay, slopes, truth
 from mecsim.experiments.study_drift import VARIANTS, Retold, Variant, drift_sizes, measure_drift
-from mecsim.outcome import outcome
 from mecsim.refinement import ProtoAction, Refinement, refine
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
+from mecsim.system import outcome
 from mecsim.training import train
 from mecsim.twin import DigitalTwin
 

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from mecsim.evaluation import interval
 from mecsim.experiments.effects import effects
+from mecsim.experiments.statistics import interval
 from mecsim.settings import SettingError
 
 

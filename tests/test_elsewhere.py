@@ -10,8 +10,8 @@ import pytest
 import yaml
 from elsewhere import BLOCK, GUIDE, LINE, binder, block, cited, line, main, stored_address, with_address
 
+from mecsim.experiments.reproduce import NUMBERED
 from mecsim.experiments.store import ROOT
-from mecsim.reproduce import NUMBERED
 
 ADDRESS = "https://github.com/you/mecsim"
 FILES = ("pyproject.toml", "CITATION.cff", "README.md", f"notebooks/{GUIDE}.ipynb", "notebooks/10_fig6.ipynb")

@@ -7,8 +7,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import batch_space
 from worlds import TINY
 
-from mecsim.env import ID, CollaborativeMEC
-from mecsim.env_vector import CollaborativeMECVector
+from mecsim.env import ID, CollaborativeMEC, CollaborativeMECVector
 from mecsim.refinement import Refinement
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.settings import SettingError

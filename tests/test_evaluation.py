@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from mecsim.evaluation import WINDOW, Interval, interval, trailing_mean, trend, verdict, weakest
+from mecsim.experiments.statistics import WINDOW, Interval, interval, trailing_mean, trend, verdict, weakest
 
 
 class TestInterval:

@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from mecsim.agents import make_agent
-from mecsim.deployment import rollout
+from mecsim.experiments.figures import AGENT_COLOURS
+from mecsim.experiments.notebooks import ExploreParameters
 from mecsim.experiments.policies import PolicyError
 from mecsim.experiments.runs import Run
 from mecsim.explore import comparing, picture, replay, stepping, what_if, widgets
@@ -28,13 +29,10 @@ from mecsim.explore.replay import Replay
 from mecsim.explore.scenes import scenes, twin_of
 from mecsim.explore.shell import BUSY, Shell, Shown, slider
 from mecsim.explore.trained import trained_agents
-from mecsim.fleet import Fleet
-from mecsim.outcome import outcome
-from mecsim.parameters import ExploreParameters
-from mecsim.plotting import AGENT_COLOURS
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
-from mecsim.system import PhysicalSystem
+from mecsim.system import PhysicalSystem, outcome
+from mecsim.training import rollout
 
 RULES = ("LPWPO", "OLNPO", "all-on", "greedy", "thrifty")
 ADDRESS = re.compile(r'src="data:image/png;base64,([^"]+)"')
@@ -167,9 +165,9 @@ class TestCompare:
 
     def test_one_by_one_decides_like_the_agent(self) -> None:
         scenario = Scenario()
-        fleet = Fleet(scenario, (0, 1, 2))
+        fleet = PhysicalSystem(scenario, (0, 1, 2))
         agent = make_agent("OLNPO", scenario)
-        one, batch = OneByOne(agent).act_batch(fleet.state), agent.act_batch(fleet.state)
+        one, batch = OneByOne(agent).act(fleet.state), agent.act(fleet.state)
         np.testing.assert_array_equal(one.placement, batch.placement)
 
     def test_scarce_energy_costs_everyone(self) -> None:
@@ -197,7 +195,7 @@ class TestReplay:
         import pandas as pd
 
         from mecsim.experiments.computing import path_of
-        from mecsim.experiments.registry import PROFILES
+        from mecsim.experiments.panels import PROFILES
 
         table = pd.read_parquet(path_of(Run(agent="INTO"), PROFILES["paper"].folder))
         stored = table[table["metric"] == "training income"].sort_values("slot")["value"]

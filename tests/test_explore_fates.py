@@ -4,18 +4,17 @@ import numpy as np
 import pytest
 from fleets import EVERY_SETTING
 
-from mecsim import literal
 from mecsim.agents import AGENTS, Agent, make_agent
 from mecsim.agents.base import Offer
 from mecsim.experiments.study_worlds import KINDS, proto_action, warm_states
 from mecsim.explore.fates import FATES, fates, trace, traced
 from mecsim.explore.stepping import look
-from mecsim.outcome import uplink
 from mecsim.physics import affordable
+from mecsim.reference import literal
 from mecsim.refinement import Refinement, line_1, refine
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
-from mecsim.state import Action
+from mecsim.system import Action, uplink
 
 PRESETS = ("calibrated", "printed")
 READINGS = ("reassess", "one-shot")

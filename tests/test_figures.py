@@ -7,12 +7,18 @@ import pytest
 
 from mecsim.experiments import on_demand
 from mecsim.experiments import results as stored
-from mecsim.experiments.figures import FIGURES, draw_panel, draw_tables, save_figures
+from mecsim.experiments.figures import (
+    AGENT_COLOURS,
+    BS_COLOURS,
+    FIGURES,
+    draw_panel,
+    draw_tables,
+    save_figures,
+)
+from mecsim.experiments.notebooks import FigureParameters
 from mecsim.experiments.on_demand import results_for
-from mecsim.experiments.registry import EXPERIMENTS, PROFILES, RIVALS
+from mecsim.experiments.panels import EXPERIMENTS, PROFILES, RIVALS
 from mecsim.experiments.results import MissingRuns, stored_tables
-from mecsim.parameters import FigureParameters
-from mecsim.plotting import AGENT_COLOURS, BS_COLOURS
 from mecsim.settings import SettingError
 
 

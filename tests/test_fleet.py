@@ -7,23 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import TINY, random_placement, random_state, scenarios, seeds
 
-from mecsim.fleet import Fleet
-from mecsim.fleet_refinement import refine_discrete_batch
-from mecsim.outcome import outcome
 from mecsim.refinement import refine_discrete
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.settings import SettingError
-from mecsim.state import Action
+from mecsim.system import Action, PhysicalSystem, outcome
 from mecsim.twin import DigitalTwin
 
 
 def check_the_way(scenario: Scenario, worlds: list[int], slots: int) -> float:
     """A fleet and single twins under the same random offers; returns what they earn in all."""
-    fleet, twins, earned = Fleet(scenario, worlds), [DigitalTwin(scenario, one) for one in worlds], 0.0
+    fleet, twins, earned = (
+        PhysicalSystem(scenario, worlds),
+        [DigitalTwin(scenario, one) for one in worlds],
+        0.0,
+    )
     for slot in range(slots):
         assert_same_bits(fleet.state, [twin.state for twin in twins])
         offers = [random_placement(scenario, slot + world) for world in worlds]
-        taken = refine_discrete_batch(scenario, fleet.state, np.stack(offers))
+        taken = refine_discrete(scenario, fleet.state, np.stack(offers))
         alone = [refine_discrete(scenario, t.state, offer) for t, offer in zip(twins, offers, strict=True)]
         assert_same_bits(taken, alone)
         result = fleet.step(taken)
@@ -82,8 +83,8 @@ def test_outcomes_of_any_decision_are_those_of_each_alone(scenario, seed) -> Non
 
 
 def test_shapes() -> None:
-    fleet = Fleet(TINY, range(7))
-    assert fleet.n_twins == 7
+    fleet = PhysicalSystem(TINY, range(7))
+    assert fleet.worlds == (7,)
     nothing = Action(np.full((7, TINY.n_devices), -1), np.zeros((7, TINY.n_devices)))
     result = fleet.step(nothing)
     assert (result.income.shape, result.spent_j.shape, result.cpu_used_hz.shape) == ((7,), (7, 12), (7, 3))
@@ -93,10 +94,12 @@ def test_shapes() -> None:
 
 
 def test_a_fleet_of_none_is_refused() -> None:
-    with pytest.raises(SettingError, match=r"seeds = \[\] is not allowed: a fleet should have at least one."):
-        Fleet(TINY, [])
+    with pytest.raises(
+        SettingError, match=r"seed = \[\] is not allowed: there should be at least one world."
+    ):
+        PhysicalSystem(TINY, [])
 
 
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="seed = -1 is not allowed"):
-        Fleet(TINY, [3, -1])
+        PhysicalSystem(TINY, [3, -1])

@@ -20,12 +20,10 @@ from worlds import (
     seeds,
 )
 
-from mecsim import literal
-from mecsim.fleet import Fleet
-from mecsim.fleet_refinement import refine_batch, refine_discrete_batch
+from mecsim.reference import literal
 from mecsim.refinement import Refinement, refine, refine_discrete
 from mecsim.scenario import PRESETS, Scenario
-from mecsim.state import Action, SystemState
+from mecsim.system import Action, PhysicalSystem, SystemState
 
 every_setting = st.sampled_from(EVERY_SETTING)
 TWINS = 4
@@ -41,7 +39,7 @@ class TestEqualsTheSingleOne:
     def test_from_an_actor_s_output(self, scenario, seed, settings) -> None:
         states = some_states(scenario, seed)
         protos = [random_proto(scenario, seed + i) for i in range(TWINS)]
-        batch = refine_batch(scenario, stacked(states), stacked_protos(protos), settings)
+        batch = refine(scenario, stacked(states), stacked_protos(protos), settings)
         singles = [refine(scenario, *pair, settings) for pair in zip(states, protos, strict=True)]
         assert_same_bits(batch, singles)
 
@@ -52,7 +50,7 @@ class TestEqualsTheSingleOne:
         states, shielded = some_states(scenario, seed), rng.random(shape) < rng.choice([0.1, 0.5, 1.0])
         placements = np.stack([random_placement(scenario, seed + i) for i in range(TWINS)])
         share = rng.uniform(-0.1, 1.1, (*shape, scenario.n_bs))
-        batch = refine_discrete_batch(scenario, stacked(states), placements, settings, share, shielded)
+        batch = refine_discrete(scenario, stacked(states), placements, settings, share, shielded)
         rows = zip(states, placements, share, shielded, strict=True)
         singles = [refine_discrete(scenario, state, one, settings, f, s) for state, one, f, s in rows]
         assert_same_bits(batch, singles)
@@ -63,7 +61,7 @@ class TestEqualsTheSingleOne:
         scenario = Scenario.preset(preset)
         states = some_states(scenario, 17)
         protos = [random_proto(scenario, 17 + i) for i in range(TWINS)]
-        batch = refine_batch(scenario, stacked(states), stacked_protos(protos), settings)
+        batch = refine(scenario, stacked(states), stacked_protos(protos), settings)
         assert_same_bits(
             batch, [refine(scenario, *pair, settings) for pair in zip(states, protos, strict=True)]
         )
@@ -74,11 +72,11 @@ class TestEqualsTheSingleOne:
         """Fifty twins with from no to all tasks on, so that some are done at once and others last."""
         scenario = TINY.replace(devices=(4, 9, 7), mean_gain=1.0, initial_energy_j=1.0, interference=0.3)
         rng, shape = np.random.default_rng(0), (50, scenario.n_devices)
-        fleet, share = Fleet(scenario, range(50)), rng.random((*shape, scenario.n_bs))
+        fleet, share = PhysicalSystem(scenario, range(50)), rng.random((*shape, scenario.n_bs))
         on = rng.random(shape) < np.linspace(0.0, 1.0, 50)[:, None]
         placements = np.where(on, rng.integers(0, scenario.n_bs, shape), -1)
         states = [replace(fleet.state, **_row(fleet.state, twin)) for twin in range(50)]
-        batch = refine_discrete_batch(scenario, fleet.state, placements, settings, share)
+        batch = refine_discrete(scenario, fleet.state, placements, settings, share)
         rows = zip(states, placements, share, strict=True)
         assert_same_bits(
             batch, [refine_discrete(scenario, state, one, settings, f) for state, one, f in rows]
@@ -89,7 +87,7 @@ class TestEqualsTheSingleOne:
         states = some_states(scenario, seed)
         rough = [random_proto(scenario, seed + i) for i in range(TWINS)]
         protos = [one._replace(peer=np.round(one.peer), order=one.peer) for one in rough]
-        batch = refine_batch(scenario, stacked(states), stacked_protos(protos))
+        batch = refine(scenario, stacked(states), stacked_protos(protos))
         assert_same_bits(batch, [refine(scenario, *pair) for pair in zip(states, protos, strict=True)])
 
 
@@ -125,7 +123,7 @@ class TestExtremes:
             states = [state, *(replace(random_state(TINY, 9 + i), cpu_hz=state.cpu_hz) for i in range(2))]
             placements = [random_placement(TINY, seed + i) for i in range(3)]
             share = rng.random((3, TINY.n_devices, TINY.n_bs))
-            batch = refine_discrete_batch(TINY, stacked(states), np.stack(placements), settings, share)
+            batch = refine_discrete(TINY, stacked(states), np.stack(placements), settings, share)
             for twin, (one, placement) in enumerate(zip(states, placements, strict=True)):
                 expected = self.literal_placement(one, placement, settings, share[twin])
                 assert batch.placement[twin].tolist() == expected
@@ -148,7 +146,7 @@ class TestExtremes:
             gain[0], size[0] = 1e280, 1e300  # too late, and so is everybody who hears it
             states.append(replace(state, gain=gain, size_bits=size, energy_j=np.full(12, np.inf)))
         settings = Refinement(hopeless="lowest index")
-        batch = refine_discrete_batch(scenario, stacked(states), np.zeros((TWINS, 12), int), settings)
+        batch = refine_discrete(scenario, stacked(states), np.zeros((TWINS, 12), int), settings)
         for twin, state in enumerate(states):
             action = Action(batch.placement[twin], batch.cpu_hz[twin])
             assert_guarantees(scenario, state, action)
@@ -162,14 +160,14 @@ class TestExtremes:
 class TestBorders:
     def test_no_task_at_all(self) -> None:
         state = stacked(some_states(TINY, 0))
-        action = refine_discrete_batch(TINY, state, np.full((TWINS, TINY.n_devices), -1))
+        action = refine_discrete(TINY, state, np.full((TWINS, TINY.n_devices), -1))
         assert (action.placement == -1).all()
         assert (action.cpu_hz == 0).all()
 
     def test_everybody_wants_the_same_bs(self) -> None:
         states = some_states(TINY.replace(initial_energy_j=1.0), 0)
         wanted = np.full((TWINS, TINY.n_devices), 1)
-        batch = refine_discrete_batch(TINY, stacked(states), wanted)
+        batch = refine_discrete(TINY, stacked(states), wanted)
         assert_same_bits(batch, [refine_discrete(TINY, state, wanted[0]) for state in states])
         assert set(np.unique(batch.placement)) == {-1, 1}
 
@@ -179,12 +177,12 @@ class TestBorders:
         proto = proto._replace(order=proto.peer.copy())
         getattr(proto, field).flat[40] = np.nan
         with pytest.raises(ValueError, match=f"proto-action {field} holds a NaN"):
-            refine_batch(TINY, stacked(some_states(TINY, 0)), proto)
+            refine(TINY, stacked(some_states(TINY, 0)), proto)
 
     def test_the_actor_s_cpu_has_to_be_given(self) -> None:
         state, wanted = stacked(some_states(TINY, 0)), np.zeros((TWINS, TINY.n_devices), int)
         with pytest.raises(ValueError, match="cpu_share is missing"):
-            refine_discrete_batch(TINY, state, wanted, Refinement(cpu="actor"))
+            refine_discrete(TINY, state, wanted, Refinement(cpu="actor"))
 
     def test_nothing_given_is_changed(self) -> None:
         state = stacked(some_states(TINY, 3))
@@ -193,7 +191,7 @@ class TestBorders:
         shielded = placement == TINY.cell
         given = [*proto[:3], placement, shielded, *vars(state).values()]
         before = [np.array(value) for value in given]
-        refine_batch(TINY, state, proto)
+        refine(TINY, state, proto)
         for settings in EVERY_SETTING:
-            refine_discrete_batch(TINY, state, placement, settings, proto.cpu_share, shielded)
+            refine_discrete(TINY, state, placement, settings, proto.cpu_share, shielded)
         assert all(np.array_equal(one, other) for one, other in zip(before, given, strict=True))

@@ -11,7 +11,7 @@ from mecsim import Scenario, physics
 from mecsim.agents.into import INTOSettings
 from mecsim.experiments.store import ROOT
 from mecsim.refinement import ProtoAction
-from mecsim.state import Action, Outcome, SystemState
+from mecsim.system import Action, Outcome, SystemState
 
 HOMES = {
     "Scenario": Scenario,

@@ -11,8 +11,9 @@ from nbformat import NotebookNode
 pytest.importorskip("nbgrader", reason="the extra `course` is not installed")
 
 from assignments import main
-from course import NAMES, SOURCE, Course, CourseError, release
 from grading import COLUMNS, Grade, give_marks, grade
+
+from course import NAMES, SOURCE, Course, CourseError, release
 
 FIRST = NAMES[0]
 TIMEOUT_S = 20

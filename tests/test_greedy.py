@@ -9,16 +9,14 @@ from hypothesis import given
 from worlds import TINY, assert_guarantees, random_state, scenarios, seeds
 
 from mecsim.agents import greedy, make_agent
-from mecsim.deployment import states_met
+from mecsim.bounds import per_slot_bounds
 from mecsim.experiments.study_guarantees import broken
-from mecsim.lookup import every_placement, feasible
-from mecsim.optimum import per_slot_bounds
-from mecsim.outcome import outcome
 from mecsim.physics import Ints
+from mecsim.reference.lookup import every_placement, feasible
 from mecsim.refinement import Refinement, refine_discrete
 from mecsim.scenario import PRESETS, Scenario
-from mecsim.state import Action, SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import Action, PhysicalSystem, SystemState, outcome
+from mecsim.training import states_met
 
 RULES = ("OLNPO", "LPWPO", "all-on")
 

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from worlds import assert_guarantees, one_hot
 
-from mecsim import literal
+from mecsim.reference import literal
 from mecsim.refinement import ProtoAction, Refinement, refine, refine_discrete
 from mecsim.scenario import PRESETS, Scenario
-from mecsim.state import Action, SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import Action, PhysicalSystem, SystemState
 
 ACTIONS = 10_000
 """Random actions per preset on which C1-C4, (5), (10) and the pay are checked, a task at a time."""

@@ -101,19 +101,25 @@ def test_the_baselines_load_no_torch() -> None:
 
 @pytest.mark.parametrize("name", [f"mecsim.{name}" for name in PHYSICS])
 def test_physics_knows_nothing_of_learning_plots_or_experiments(name) -> None:
-    above = ("mecsim.agents", "mecsim.experiments", "mecsim.plotting", "mecsim.training", "mecsim.env")
+    above = (
+        "mecsim.agents",
+        "mecsim.experiments",
+        "mecsim.experiments.figures",
+        "mecsim.training",
+        "mecsim.env",
+    )
     assert not {other for other in reached(name) if other.startswith(above)}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("mecsim.agents")])
 def test_agents_know_nothing_of_plots_or_experiments_nor_of_the_plant(name) -> None:
-    above = ("mecsim.experiments", "mecsim.plotting", "mecsim.system", "mecsim.twin")
+    above = ("mecsim.experiments", "mecsim.experiments.figures", "mecsim.system", "mecsim.twin")
     assert not {other for other in reached(name) if other.startswith(above)}
 
 
 def test_plots_know_nothing_of_agents_or_the_system() -> None:
     below = ("mecsim.agents", "mecsim.experiments", "mecsim.system", "mecsim.twin", "mecsim.scenario")
-    assert not {other for other in reached("mecsim.plotting") if other.startswith(below)}
+    assert not {other for other in reached("mecsim.experiments.figures") if other.startswith(below)}
 
 
 def test_physics_alone_is_numpy_alone() -> None:

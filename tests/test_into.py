@@ -377,4 +377,4 @@ class TestWithoutPeerOffloading:
 
     def test_the_whole_fleet_is_bound_like_one(self):
         agent, states = into(1, peer_offloading=False), [random_state(WORLD, seed) for seed in range(4)]
-        assert_same_bits(agent.act_batch(stacked(states)), [agent.act(state) for state in states])
+        assert_same_bits(agent.act(stacked(states)), [agent.act(state) for state in states])

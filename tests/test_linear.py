@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mecsim.agents import linear
-from mecsim.agents.linear import Linear
+from mecsim.agents.networks import Linear
 
 
 def pair(inputs: int, outputs: int) -> tuple[Linear, nn.Linear]:
@@ -58,7 +58,7 @@ def test_only_the_gradients_that_are_needed_are_worked_out(needed, monkeypatch) 
         products.append(operands)
         return product(*operands)
 
-    monkeypatch.setattr("mecsim.agents.linear._product", counted)
+    monkeypatch.setattr("mecsim.agents.networks._product", counted)
     answer.sum().backward()
     assert len(products) == 1
     assert (batch.grad is None) == (needed == "weights")
@@ -71,7 +71,7 @@ def test_what_onednn_cannot_take_is_left_to_pytorch(odd, relu, monkeypatch) -> N
     mine, theirs = pair(4, 3)
     mine.relu = relu
     batch = torch.rand(2, 4)
-    monkeypatch.setattr("mecsim.agents.linear._product", lambda *_: pytest.fail("oneDNN was asked"))
+    monkeypatch.setattr("mecsim.agents.networks._product", lambda *_: pytest.fail("oneDNN was asked"))
     if odd == "no oneDNN":
         monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)
     elif odd == "double":

@@ -9,12 +9,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from worlds import as_placement, one_hot, random_placement, random_proto, random_state, scenarios, seeds
 
-from mecsim import literal, lookup
-from mecsim.outcome import outcome
+from mecsim.reference import literal, lookup
 from mecsim.refinement import ProtoAction, refine
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
-from mecsim.state import SystemState
+from mecsim.system import SystemState, outcome
 
 KAPPAS = (1, 2, 10)
 tiny = scenarios(most_bs=3, most_devices=2).filter(lambda one: (one.n_bs + 1) ** one.n_devices <= 256)

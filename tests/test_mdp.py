@@ -11,8 +11,7 @@ from worlds import TINY, random_placement, random_state, scenarios, seeds
 from mecsim.mdp import Encoder
 from mecsim.refinement import nearest_discrete, refine_discrete
 from mecsim.scenario import PRESETS, Scenario
-from mecsim.state import Action
-from mecsim.system import PhysicalSystem
+from mecsim.system import Action, PhysicalSystem
 
 
 @pytest.mark.parametrize("preset", PRESETS)

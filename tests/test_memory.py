@@ -3,7 +3,7 @@
 import ctypes
 from types import SimpleNamespace
 
-from mecsim.memory import keep_freed_memory
+from mecsim.training import keep_freed_memory
 
 
 def test_glibc_is_asked_for_both_thresholds(monkeypatch) -> None:

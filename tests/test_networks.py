@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from mecsim.agents.linear import Linear
 from mecsim.agents.networks import (
     Critic,
+    Linear,
     constant,
     descend,
     follow,

@@ -7,18 +7,16 @@ import pytest
 
 from mecsim import physics
 from mecsim.agents import Agent, make_agent
-from mecsim.deployment import rollout
-from mecsim.lookup import every_placement, feasible
-from mecsim.optimum import idle_states, long_run_bound, per_slot_bounds
-from mecsim.optimum.demands import Demands, stacked
-from mecsim.optimum.long_run import linked
-from mecsim.optimum.slots import slots_bound
-from mecsim.optimum.tangents import Tangents
-from mecsim.outcome import uplink
+from mecsim.bounds import idle_states, long_run_bound, per_slot_bounds
+from mecsim.bounds.demands import Demands, stacked
+from mecsim.bounds.long_run import linked
+from mecsim.bounds.slots import slots_bound
+from mecsim.bounds.tangents import Tangents
+from mecsim.reference.lookup import every_placement, feasible
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
-from mecsim.state import Action, SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import Action, PhysicalSystem, SystemState, uplink
+from mecsim.training import rollout
 
 TINY = Scenario(
     devices=(2, 1), cpu_hz=(3e9, 1e9), mean_gain=0.2, initial_energy_j=0.01, harvest_w=(2e-4, 4e-4)

@@ -9,17 +9,15 @@ from hypothesis import settings as hypothesis_settings
 from worlds import assert_guarantees, random_placement, random_state, scenarios, seeds
 
 from mecsim.agents import make_agent
-from mecsim.lookup import every_placement, feasible, least_cpu_hz
-from mecsim.optimum.cells import Cell, bucket_edges
-from mecsim.optimum.choosing import choose_placed, choose_pooled
-from mecsim.optimum.demands import Demands
-from mecsim.optimum.packing import pack
-from mecsim.optimum.slot import per_slot_bounds
-from mecsim.outcome import outcome
+from mecsim.bounds.cells import Cell, bucket_edges
+from mecsim.bounds.choosing import choose_placed, choose_pooled
+from mecsim.bounds.demands import Demands
+from mecsim.bounds.packing import pack
+from mecsim.bounds.slot import per_slot_bounds
+from mecsim.reference.lookup import every_placement, feasible, least_cpu_hz
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
-from mecsim.state import SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import PhysicalSystem, SystemState, outcome
 
 EXACT = 1e-5
 tiny = scenarios(most_bs=3, most_devices=2).filter(lambda one: (one.n_bs + 1) ** one.n_devices <= 4096)

@@ -6,9 +6,14 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 
 from mecsim.experiments.figures import FIGURES
-from mecsim.experiments.registry import PROFILES
+from mecsim.experiments.notebooks import (
+    FigureParameters,
+    LearningParameters,
+    StoredParameters,
+    TrainingParameters,
+)
+from mecsim.experiments.panels import PROFILES
 from mecsim.experiments.store import ROOT
-from mecsim.parameters import FigureParameters, LearningParameters, StoredParameters, TrainingParameters
 
 KINDS = {
     "06_training_into": TrainingParameters,

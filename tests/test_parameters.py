@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mecsim.parameters import TrainingParameters, WalkParameters
+from mecsim.experiments.notebooks import TrainingParameters, WalkParameters
 from mecsim.settings import SettingError
 
 WALK = {"preset": "calibrated", "seed": 0, "slots": 200}

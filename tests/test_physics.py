@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import random_placement, random_state, scenarios, seeds
 
-from mecsim import literal, physics
-from mecsim.outcome import outcome, uplink
-from mecsim.state import Action
+from mecsim import physics
+from mecsim.reference import literal
+from mecsim.system import Action, outcome, uplink
 
 CELL = np.array([0, 0, 1])  # two devices served by BS-1, one by BS-2
 

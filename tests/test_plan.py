@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 from mecsim import cli
 from mecsim.agents import AGENTS
 from mecsim.experiments.cost import Machine, cost_s
+from mecsim.experiments.panels import PROFILES, runs_of
 from mecsim.experiments.plan import Plan, plan
 from mecsim.experiments.progress import clock_time
-from mecsim.experiments.registry import PROFILES, runs_of
 
 MACHINE = Machine(flop_per_s=1e11, slot_s=1e-3)
 

@@ -6,8 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from mecsim.agents import AGENTS
-from mecsim.evaluation import interval
-from mecsim.plotting import (
+from mecsim.experiments.figures import (
     AGENT_COLOURS,
     BS_COLOURS,
     SERIES_COLOURS,
@@ -17,6 +16,7 @@ from mecsim.plotting import (
     plot_tornado,
     use_style,
 )
+from mecsim.experiments.statistics import interval
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import pytest
 from typer.testing import CliRunner
 
 from mecsim import cli
-from mecsim.deployment import rollout
 from mecsim.experiments import checks, policies
 from mecsim.experiments.checks import damaged
 from mecsim.experiments.policies import (
@@ -29,6 +28,7 @@ from mecsim.experiments.runs import EVALUATION_WORLDS, Run
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem
+from mecsim.training import rollout
 
 TINY = {
     "INTO": Run(

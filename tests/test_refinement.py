@@ -9,8 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from worlds import TINY, as_placement, one_hot, random_placement, random_proto, random_state, scenarios, seeds
 
-from mecsim import literal
-from mecsim.outcome import outcome, uplink
+from mecsim.reference import literal
 from mecsim.refinement import (
     ProtoAction,
     Refinement,
@@ -22,8 +21,7 @@ from mecsim.refinement import (
 )
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.settings import SettingError
-from mecsim.state import SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import PhysicalSystem, SystemState, outcome, uplink
 
 READINGS = ("reassess", "one-shot")
 HOPELESS = ("worst slack", "lowest index")

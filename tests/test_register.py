@@ -8,7 +8,7 @@ import pytest
 
 from mecsim.agents import agent_class
 from mecsim.experiments import register
-from mecsim.experiments.alternatives import ALTERNATIVES
+from mecsim.experiments.panels import ALTERNATIVES
 from mecsim.experiments.results import MissingRuns
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario

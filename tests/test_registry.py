@@ -7,18 +7,24 @@ import pandas as pd
 import pytest
 
 from mecsim.agents import AGENTS
-from mecsim.deployment import rollout
 from mecsim.experiments import computing
-from mecsim.experiments.alternatives import ALTERNATIVES
-from mecsim.experiments.beyond import BEYOND
 from mecsim.experiments.checkpoints import resume
 from mecsim.experiments.computing import compute, measure, path_of
-from mecsim.experiments.imperfect import BY_RULES, TRAINED_AT
-from mecsim.experiments.registry import COMPARED, EXPERIMENTS, PROFILES, point_runs, runs_of
+from mecsim.experiments.panels import (
+    ALTERNATIVES,
+    BEYOND,
+    BY_RULES,
+    COMPARED,
+    EXPERIMENTS,
+    PROFILES,
+    TRAINED_AT,
+    point_runs,
+    runs_of,
+)
 from mecsim.experiments.runs import EVALUATION_WORLDS, LEARNERS, Run
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem
-from mecsim.training import train
+from mecsim.training import rollout, train
 from mecsim.twin import Deviation, DigitalTwin
 
 PANELS = ["fig3a", "fig3b", "fig4a", "fig4b", "fig5a", "fig5b", "fig6a", "fig6b", "fig6c", "fig6d"]

@@ -6,8 +6,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from mecsim.experiments import calibration, registry, runner, sensitivity, studies
-from mecsim.reproduce import check_parameters, reproduce
+from mecsim.experiments import calibration, panels, runner, sensitivity, studies
+from mecsim.experiments.reproduce import check_parameters, reproduce
 from mecsim.settings import SettingError
 
 PLOT = "import matplotlib.pyplot as plt\n\nplt.plot([1, 2]);"
@@ -86,8 +86,8 @@ def test_the_paper_profile_computes_everything_first(notebooks: Path, tmp_path: 
     monkeypatch.setattr(sensitivity, "measure_sensitivity", lambda: asked.append("sensitivity"))
     (run,) = reproduce("paper", tmp_path / "build", "01*", notebooks=notebooks)
     assert run.error is None
-    every = tuple(registry.EXPERIMENTS)
-    shown = tuple(name for name in every if "printed" in registry.EXPERIMENTS[name].presets)
+    every = tuple(panels.EXPERIMENTS)
+    shown = tuple(name for name in every if "printed" in panels.EXPERIMENTS[name].presets)
     both = tuple(studies.STUDIES)
     assert asked == [
         "map",
@@ -105,5 +105,6 @@ def test_known_parameters_are_accepted(notebooks: Path) -> None:
 
 def test_torch_is_left_to_the_kernels() -> None:
     subprocess.run(
-        [sys.executable, "-c", "import sys, mecsim.reproduce; sys.exit('torch' in sys.modules)"], check=True
+        [sys.executable, "-c", "import sys, mecsim.experiments.reproduce; sys.exit('torch' in sys.modules)"],
+        check=True,
     )

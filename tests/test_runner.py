@@ -16,12 +16,12 @@ from processes import is_alive, wait_until
 
 from mecsim.experiments import computing, runner, store
 from mecsim.experiments.computing import compute, path_of, reference_states
+from mecsim.experiments.panels import EXPERIMENTS, PROFILES, runs_of
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import NUMERICS, read_manifest, write_manifest
-from mecsim.experiments.registry import EXPERIMENTS, PROFILES, runs_of
 from mecsim.experiments.runs import Run
-from mecsim.outcome import outcome
 from mecsim.settings import SettingError
+from mecsim.system import outcome
 
 SMALL = {"actor_hidden": (16, 8), "critic_hidden": (16, 8), "batch_size": 8}
 

@@ -20,7 +20,7 @@ from pathlib import Path
 folder = Path(os.environ["FOLDER"])
 if __name__ == "__main__":
     from mecsim import cli
-    from mecsim.experiments.registry import PROFILES, Profile
+    from mecsim.experiments.panels import PROFILES, Profile
 
     tiny = {"actor_hidden": (16, 8), "critic_hidden": (16, 8), "batch_size": 8}
     PROFILES["quick"] = Profile(4, 40, 10, folder / "runs", {"INTO": tiny})

@@ -5,15 +5,14 @@ import pandas as pd
 import pytest
 
 from mecsim.agents import make_agent
-from mecsim.deployment import rollout
 from mecsim.experiments import sensitivity
-from mecsim.experiments.alternatives import ALTERNATIVES
+from mecsim.experiments.panels import ALTERNATIVES, EXPERIMENTS
 from mecsim.experiments.provenance import write_manifest
-from mecsim.experiments.registry import EXPERIMENTS
 from mecsim.experiments.runs import EVALUATION_WORLDS
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
 from mecsim.system import PhysicalSystem
+from mecsim.training import rollout
 
 LATE = next(one for one in ALTERNATIVES if one.assumption == "A27")
 LINE = next(one for one in ALTERNATIVES if one.label == "BSs in a line")

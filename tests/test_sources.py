@@ -8,7 +8,7 @@ from scipy import stats
 from worlds import TINY, same_bits
 
 from mecsim.scenario import PRESETS, Scenario
-from mecsim.sources import Draw, Sources
+from mecsim.system import Draw, Sources
 
 SLOTS = 400
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from mecsim.streams import STREAMS, generator_state, restore_generator, stream
+from mecsim.system import STREAMS, generator_state, restore_generator, stream
 
 
 def test_the_same_seed_and_name_give_the_same_bits() -> None:

@@ -12,11 +12,11 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from mecsim import cli
-from mecsim.evaluation import verdict
 from mecsim.experiments import checks, studies, study_guarantees, study_lookup
 from mecsim.experiments.checks import damaged
 from mecsim.experiments.provenance import MANIFEST, NUMERICS, read_manifest, write_manifest
 from mecsim.experiments.results import MissingRuns
+from mecsim.experiments.statistics import verdict
 from mecsim.experiments.studies import (
     STUDIES,
     Measurement,
@@ -31,12 +31,11 @@ from mecsim.experiments.study_guarantees import CONSTRAINTS, measure_guarantees
 from mecsim.experiments.study_lookup import measure_lookup, small_scenario
 from mecsim.experiments.study_margins import PAPER_DEVICES, RARE, guarantees_margin, lookup_margin
 from mecsim.experiments.study_worlds import KINDS, proto_action, proto_actions, warm_states
-from mecsim.lookup import lookup, nearer
-from mecsim.outcome import outcome
+from mecsim.reference.lookup import lookup, nearer
 from mecsim.refinement import refine
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.settings import SettingError
-from mecsim.state import Action
+from mecsim.system import Action, outcome
 
 SMALL = {
     "lookup": {"devices": [3, 4], "states": 3, "paper_states": 2},

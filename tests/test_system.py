@@ -9,11 +9,9 @@ from hypothesis import given
 from worlds import TINY, place, random_placement, random_state, same_bits, scenarios, seeds
 
 from mecsim import physics
-from mecsim.outcome import outcome, uplink
 from mecsim.refinement import refine_discrete
 from mecsim.scenario import Scenario
-from mecsim.state import Action, SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import Action, PhysicalSystem, SystemState, outcome, uplink
 
 NOTHING = place(*[-1] * TINY.n_devices)
 

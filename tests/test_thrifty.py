@@ -8,15 +8,13 @@ from hypothesis import given
 from worlds import assert_guarantees, random_state, scenarios, seeds
 
 from mecsim.agents import make_agent
-from mecsim.deployment import rollout
+from mecsim.bounds import idle_states, long_run_bound
 from mecsim.experiments.study_guarantees import broken
-from mecsim.lookup import feasible
-from mecsim.optimum import idle_states, long_run_bound
-from mecsim.outcome import uplink
 from mecsim.physics import Array, Bools, Ints
+from mecsim.reference.lookup import feasible
 from mecsim.scenario import PRESETS, Scenario
-from mecsim.state import SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import PhysicalSystem, SystemState, uplink
+from mecsim.training import rollout
 
 SCARCE = ("calibrated", "printed")
 

@@ -9,12 +9,11 @@ from scipy import stats
 from worlds import TINY, random_placement, same_bits
 
 from mecsim.agents import make_agent
-from mecsim.deployment import rollout
 from mecsim.refinement import refine_discrete
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.settings import SettingError
-from mecsim.state import Action, SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import Action, PhysicalSystem, SystemState
+from mecsim.training import rollout
 from mecsim.twin import Deviation, DigitalTwin
 
 SLOTS = 12

@@ -14,8 +14,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from playwright.sync_api import Page
 from website import BrokenLink, Site, page_name, slug
 
+from mecsim.experiments.pages import describe_figures
 from mecsim.experiments.store import ROOT
-from mecsim.pages import describe_figures
 
 WIDTHS = {"phone": 390, "desktop": 1280}
 LOOKED_AT = ("index.html", "notebooks/01_system_model.html", "notebooks/10_fig6.html", "GLOSSARY.html")

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from mecsim.outcome import outcome
 from mecsim.refinement import ProtoAction
 from mecsim.scenario import Scenario
-from mecsim.state import Action, SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import Action, PhysicalSystem, SystemState, outcome
 
 ALPHAS = (0.0, 0.01, 1.0)
 TINY = Scenario(devices=(3, 4, 5), interference=0.01, mean_gain=0.1, tau_s=3.0)

@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 
 import nbformat
 
+from mecsim.experiments.reproduce import NUMBERED
 from mecsim.experiments.store import ROOT, write_atomically
-from mecsim.reproduce import NUMBERED
 
 LAB = "lab/tree/notebooks/{}.ipynb"
 EXPLORER = "voila/render/notebooks/13_explore.ipynb"

@@ -15,9 +15,9 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 from PIL import Image
 
+from mecsim.experiments.pages import strip_widgets
+from mecsim.experiments.reproduce import NOTEBOOKS, QUIET_KERNEL
 from mecsim.experiments.store import write_atomically
-from mecsim.pages import strip_widgets
-from mecsim.reproduce import NOTEBOOKS, QUIET_KERNEL
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},

@@ -17,9 +17,16 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 from bs4 import BeautifulSoup, Tag
 
+from mecsim.experiments.pages import (
+    copy_assets,
+    markdown_body,
+    notebook_body,
+    source_body,
+    title_of,
+    write_page,
+)
+from mecsim.experiments.reproduce import NUMBERED
 from mecsim.experiments.store import ROOT
-from mecsim.pages import copy_assets, markdown_body, notebook_body, source_body, title_of, write_page
-from mecsim.reproduce import NUMBERED
 
 START = "README.md"
 BAR = {

@@ -6,11 +6,13 @@ from abc import ABC, abstractmethod
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from mecsim.physics import Array, Bools, Ints
 from mecsim.refinement import Refinement
-from mecsim.scenario import Scenario
+from mecsim.scenario import Scenario, ScenarioStack
 from mecsim.settings import SettingError
-from mecsim.state import Action, SystemState
+from mecsim.system import Action, SystemState
 
 
 class Offer(NamedTuple):
@@ -34,7 +36,12 @@ class Agent(ABC):
         scenario: the system as the agent knows it.
         seed: seed of its own randomness.
         refinement: what the paper leaves open in Algorithm 1.
+
+    Attributes:
+        vectorized: can `act` take the state of many worlds, device arrays (worlds, n_devices)?
     """
+
+    vectorized = False
 
     def __init__(self, scenario: Scenario, seed: int = 0, refinement: Refinement | None = None) -> None:
         self.scenario = scenario
@@ -43,17 +50,23 @@ class Agent(ABC):
 
     @abstractmethod
     def act(self, state: SystemState) -> Action:
-        """A valid action for the state, without exploration."""
+        """A valid action for the state, without exploration; for that of many worlds where `vectorized` is set."""
 
-    def act_batch(self, states: SystemState) -> Action:
-        """Valid actions for the states of a fleet, device arrays (n_twins, n_devices).
+    def decide(self, state: SystemState) -> Action:
+        """`act`, for the state of one world or of many; if need be, world by world.
 
         Raises:
-            SettingError: the agent decides for one state at a time.
+            SettingError: the worlds have scenarios of their own, and the agent decides for one at a time.
         """
-        raise SettingError(
-            f"agent = {type(self).__name__} is not allowed: a fleet should have an agent with act_batch."
-        )
+        if self.vectorized or state.energy_j.ndim == 1:
+            return self.act(state)
+        if isinstance(self.scenario, ScenarioStack):
+            raise SettingError(
+                f"agent = {type(self).__name__} is not allowed: worlds with scenarios of their own should have an "
+                "agent that is vectorized."
+            )
+        actions = [self.act(state.world(number)) for number in range(len(state.energy_j))]
+        return Action(np.stack([one.placement for one in actions]), np.stack([one.cpu_hz for one in actions]))
 
     def offers(self, state: SystemState) -> list[Offer]:
         """What `act` hands to lines 2-8 of Algorithm 1, round by round; the last round gives the action.
@@ -70,12 +83,12 @@ class Agent(ABC):
 AGENTS = {
     "INTO": "mecsim.agents.into:INTO",
     "DDQN": "mecsim.agents.ddqn:DDQN",
-    "OLNPO": "mecsim.agents.olnpo:OLNPO",
-    "LPWPO": "mecsim.agents.lpwpo:LPWPO",
-    "all-on": "mecsim.agents.all_on:AllOn",
+    "OLNPO": "mecsim.agents.rules:OLNPO",
+    "LPWPO": "mecsim.agents.rules:LPWPO",
+    "all-on": "mecsim.agents.rules:AllOn",
     "untrained": "mecsim.agents.into:INTO",
     "greedy": "mecsim.agents.greedy:Greedy",
-    "thrifty": "mecsim.agents.thrifty:Thrifty",
+    "thrifty": "mecsim.agents.greedy:Thrifty",
 }
 """Where each agent's class is; an agent is imported when it is first asked for, so that physics needs no torch."""
 

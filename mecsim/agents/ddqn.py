@@ -14,11 +14,10 @@ from mecsim.agents.base import Offer
 from mecsim.agents.learner import Learner, LearnerSettings, Rate, torch_device
 from mecsim.agents.networks import descend, follow, freeze, make_optimiser, mlp, seed_networks, to_tensor
 from mecsim.agents.replay import Batch, Replay
-from mecsim.fleet_refinement import refine_discrete_batch
 from mecsim.refinement import Refinement, refine_discrete
 from mecsim.scenario import Positive, Scenario
 from mecsim.settings import Hidden, Whole
-from mecsim.state import Action, SystemState
+from mecsim.system import Action, SystemState
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -50,6 +49,7 @@ class DDQN(Learner):
     discard the task (0) or to compute it on BS k (k = 1..N); Algorithm 1 makes it valid, as for INTO.
     """
 
+    vectorized = True
     Settings = DDQNSettings
 
     def __init__(
@@ -76,9 +76,6 @@ class DDQN(Learner):
 
     def act(self, state: SystemState) -> Action:
         return refine_discrete(self.scenario, state, self._best(state) - 1, self.refinement)
-
-    def act_batch(self, states: SystemState) -> Action:
-        return refine_discrete_batch(self.scenario, states, self._best(states) - 1, self.refinement)
 
     def offers(self, state: SystemState) -> list[Offer]:
         return [Offer(self._best(state) - 1)]

@@ -23,12 +23,11 @@ from mecsim.agents.networks import (
     to_tensor,
 )
 from mecsim.agents.replay import Batch, Replay
-from mecsim.fleet_refinement import refine_batch
 from mecsim.mdp import Vector
 from mecsim.refinement import ProtoAction, Refinement, line_1, refine
 from mecsim.scenario import NonNegative, Positive, Scenario
 from mecsim.settings import Hidden
-from mecsim.state import Action, SystemState
+from mecsim.system import Action, SystemState
 
 
 class INTOSettings(LearnerSettings):
@@ -64,6 +63,7 @@ class INTO(Learner):
         settings: Table II.
     """
 
+    vectorized = True
     Settings = INTOSettings
 
     def __init__(
@@ -98,9 +98,6 @@ class INTO(Learner):
 
     def act(self, state: SystemState) -> Action:
         return refine(self.scenario, state, self.proto_action(state), self.refinement)
-
-    def act_batch(self, states: SystemState) -> Action:
-        return refine_batch(self.scenario, states, self.proto_action(states), self.refinement)
 
     def offers(self, state: SystemState) -> list[Offer]:
         proto = self.proto_action(state)

@@ -16,8 +16,7 @@ from mecsim.mdp import Encoder
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError, Settings, Whole
-from mecsim.state import Action, SystemState
-from mecsim.streams import generator_state, restore_generator, stream
+from mecsim.system import Action, SystemState, generator_state, restore_generator, stream
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 

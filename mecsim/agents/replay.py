@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mecsim.mdp import Vector
-from mecsim.streams import generator_state, restore_generator, stream
+from mecsim.system import generator_state, restore_generator, stream
 
 
 class Batch(NamedTuple):

@@ -8,8 +8,8 @@ from pathlib import Path
 from mecsim.experiments import calibration, policies, sensitivity, store, studies
 from mecsim.experiments.computing import not_stored
 from mecsim.experiments.defaults import changed_defaults
+from mecsim.experiments.panels import EXPERIMENTS, PROFILES, runs_of
 from mecsim.experiments.provenance import NUMERICS, read_manifest
-from mecsim.experiments.registry import EXPERIMENTS, PROFILES, runs_of
 from mecsim.experiments.runs import Run
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError

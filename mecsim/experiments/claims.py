@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from mecsim.evaluation import Interval, Verdict, verdict
 from mecsim.experiments import evidence
 from mecsim.experiments.evidence import Reading
-from mecsim.experiments.points import PRESETS
+from mecsim.experiments.panels import PRESETS
 from mecsim.experiments.results import MissingRuns
+from mecsim.experiments.statistics import Interval, Verdict, verdict
 
 
 class Ruling(NamedTuple):

@@ -12,13 +12,11 @@ import numpy as np
 import pandas as pd
 
 from mecsim.agents import Agent, make_agent
-from mecsim.deployment import Rollout, rollout, states_met
 from mecsim.experiments import store
 from mecsim.experiments.provenance import provenance
 from mecsim.experiments.runs import EVALUATION_WORLDS, LEARNERS, Run
-from mecsim.outcome import outcome
-from mecsim.state import SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import PhysicalSystem, SystemState, outcome
+from mecsim.training import Rollout, rollout, states_met
 from mecsim.twin import DigitalTwin
 
 CHECKPOINT_EVERY = 1000
@@ -86,22 +84,24 @@ def _train(run: Run, learner: Any, checkpoint: Path | None) -> np.ndarray:
     import torch
 
     from mecsim.experiments.checkpoints import resume, save_checkpoint
-    from mecsim.training import train
+    from mecsim.training import Callback, train
 
     torch.set_num_threads(1)  # the number of threads changes the bits of a matrix product
     twin = DigitalTwin(run.scenario(), run.seed, run.twin_deviation())
     resumed = checkpoint is not None and checkpoint.exists()
     incomes = resume(checkpoint, learner, twin, run.key) if resumed else []
 
-    def keep(incomes: list[float]) -> None:
-        if checkpoint and len(incomes) % CHECKPOINT_EVERY == 0 and len(incomes) < run.slots:
-            save_checkpoint(checkpoint, learner, twin, incomes, run.key)
+    class Keep(Callback):
+        def after_slot(self, incomes: list[float]) -> None:
+            if checkpoint and len(incomes) % CHECKPOINT_EVERY == 0 and len(incomes) < run.slots:
+                save_checkpoint(checkpoint, learner, twin, incomes, run.key)
 
+    keep = Keep()
     if run.shift:
-        train(learner, twin, run.shift_at, incomes, progress=False, after_slot=keep)
+        train(learner, twin, run.shift_at, incomes, progress=False, callback=keep)
         before, twin = twin.snapshot(), DigitalTwin(run.shifted(), run.seed, run.twin_deviation())
         twin.restore(before)
-    return train(learner, twin, run.slots, incomes, progress=False, after_slot=keep)
+    return train(learner, twin, run.slots, incomes, progress=False, callback=keep)
 
 
 def averages(record: Rollout) -> dict[str, float]:

@@ -19,13 +19,13 @@ from typing import NamedTuple
 import torch
 
 from mecsim.agents import agent_class, make_agent
-from mecsim.agents.linear import Linear
-from mecsim.deployment import rollout
+from mecsim.agents.networks import Linear
+from mecsim.experiments.flops import ddqn_slot_flops, into_slot_flops, products
 from mecsim.experiments.runs import Run
-from mecsim.flops import ddqn_slot_flops, into_slot_flops, products
 from mecsim.mdp import Encoder
 from mecsim.scenario import Scenario
 from mecsim.system import PhysicalSystem
+from mecsim.training import rollout
 
 PRODUCTS_SHARE = 0.6
 """Share of the products in the part of a training slot that grows with the networks; the optimisers have the rest."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mecsim.evaluation import interval
 from mecsim.experiments.results import means
+from mecsim.experiments.statistics import interval
 from mecsim.settings import SettingError
 
 

@@ -8,10 +8,10 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from mecsim.evaluation import Interval, weakest
 from mecsim.experiments import margins
-from mecsim.experiments.registry import COMPARED, FIGURES
+from mecsim.experiments.panels import COMPARED, FIGURES
 from mecsim.experiments.results import by_bs, curves, means, results, series, together
+from mecsim.experiments.statistics import Interval, weakest
 from mecsim.experiments.studies import studied
 from mecsim.experiments.study_margins import guarantees_margin, lookup_margin
 from mecsim.experiments.trends import COUNT_CLAIMS

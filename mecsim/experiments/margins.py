@@ -1,7 +1,7 @@
 """What each claim measures, from arrays of stored runs: margins that are above 0 where the claim holds.
 
 Every function returns one row a seed and one column a part; a claim holds where all its parts do (see
-`mecsim.evaluation.weakest`). C4-C10 are in `trends`.
+`mecsim.experiments.statistics.weakest`). C4-C10 are in `trends`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from mecsim.evaluation import trailing_mean, trend
+from mecsim.experiments.statistics import trailing_mean, trend
 from mecsim.physics import Array
 
 BAND = 0.02

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mecsim.experiments.registry import PROFILES
+from mecsim.experiments.panels import PROFILES
 from mecsim.experiments.results import MissingRuns, results, stored_tables
 from mecsim.experiments.runner import run_experiments
 from mecsim.scenario import Scenario

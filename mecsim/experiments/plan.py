@@ -11,8 +11,8 @@ from typing import Any
 
 from mecsim.experiments.computing import not_stored
 from mecsim.experiments.cost import Machine, cost_s
+from mecsim.experiments.panels import PROFILES, Profile, runs_of
 from mecsim.experiments.progress import clock_time, duration_s
-from mecsim.experiments.registry import PROFILES, Profile, runs_of
 from mecsim.experiments.runs import Run
 
 MOST_LINES = 40

@@ -11,13 +11,13 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mecsim.deployment import rollout
 from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
 from mecsim.experiments.runs import EVALUATION_WORLDS, Run
 from mecsim.experiments.store import DATA
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem
+from mecsim.training import rollout
 from mecsim.twin import DigitalTwin
 
 if TYPE_CHECKING:

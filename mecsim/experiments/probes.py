@@ -13,13 +13,11 @@ from torch import Tensor
 
 from mecsim.agents.into import INTO
 from mecsim.agents.networks import constant, to_tensor
-from mecsim.fleet_refinement import refine_batch
 from mecsim.mdp import DEVICE_FEATURES
-from mecsim.outcome import outcome
 from mecsim.physics import Array, Bools
-from mecsim.refinement import ProtoAction, Refinement, line_1
+from mecsim.refinement import ProtoAction, Refinement, line_1, refine
 from mecsim.scenario import Scenario
-from mecsim.state import SHARED, SystemState
+from mecsim.system import SystemState, outcome
 
 ROUNDING = 1e-9
 """Standard deviation, of rewards near 1 and of counts, that may be nothing but rounding."""
@@ -52,7 +50,7 @@ def truth(
     states = _repeated(state, n)
     others = [None if part is None else np.broadcast_to(part, (n, *part.shape)) for part in proto[1:]]
     on, off = (
-        refine_batch(
+        refine(
             scenario,
             states,
             ProtoAction(np.where(np.eye(n, dtype=bool), x, proto.offload), *others),
@@ -66,7 +64,7 @@ def truth(
 
 def _repeated(state: SystemState, count: int) -> SystemState:
     """A state as that of many twins."""
-    own = {name: value for name, value in vars(state).items() if name not in SHARED}
+    own = {name: value for name, value in vars(state).items() if name not in ("slot", "cpu_hz", "link_bps")}
     return replace(
         state, **{name: np.broadcast_to(value, (count, value.size)) for name, value in own.items()}
     )

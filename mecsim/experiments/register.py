@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mecsim.experiments.alternatives import ALTERNATIVES
 from mecsim.experiments.effects import effects
+from mecsim.experiments.panels import ALTERNATIVES
 from mecsim.experiments.results import MissingRuns, results
 from mecsim.experiments.sensitivity import DEFAULT, stored_sensitivity
 from mecsim.experiments.store import ROOT

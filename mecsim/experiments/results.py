@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mecsim.experiments.computing import not_stored, path_of
-from mecsim.experiments.points import PRESETS
-from mecsim.experiments.registry import EXPERIMENTS, PROFILES, point_runs, runs_of, wanted_seeds
+from mecsim.experiments.panels import EXPERIMENTS, PRESETS, PROFILES, point_runs, runs_of, wanted_seeds
 from mecsim.physics import Array
 
 LEAST_SEEDS = 2

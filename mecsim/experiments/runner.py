@@ -36,7 +36,7 @@ def run_experiments(
     """Computes what is missing of some experiments and returns all their runs.
 
     Args:
-        names: experiments, see `mecsim.experiments.registry.EXPERIMENTS`.
+        names: experiments, see `mecsim.experiments.panels.EXPERIMENTS`.
         profile: "paper" for the paper's sizes, stored in data/, or "quick", stored in build/.
         preset: the scenario.
         seeds: how many seeds, counted from 0; the profile's own number by default.

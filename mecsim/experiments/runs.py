@@ -14,7 +14,7 @@ from mecsim.agents import Agent, AgentName, agent_class
 from mecsim.experiments.provenance import NUMERICS
 from mecsim.refinement import Refinement
 from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
-from mecsim.settings import SettingError, Settings
+from mecsim.settings import Changes, SettingError, Settings
 from mecsim.twin import Deviation
 
 LEARNERS = ("INTO", "DDQN")
@@ -44,12 +44,12 @@ class Run(Settings):
 
     agent: AgentName
     preset: PresetName = "calibrated"
-    changes: dict[str, Any] = Field(default_factory=dict)
-    settings: dict[str, Any] = Field(default_factory=dict)
-    refinement: dict[str, Any] = Field(default_factory=dict)
-    shift: dict[str, Any] = Field(default_factory=dict)
+    changes: Changes
+    settings: Changes
+    refinement: Changes
+    shift: Changes
     shift_at: Count = 0
-    deviation: dict[str, Any] = Field(default_factory=dict)
+    deviation: Changes
     slots: Count = 2000
     evaluation_slots: Annotated[int, Field(ge=1)] = 500
     seed: Count = 0

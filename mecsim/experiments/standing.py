@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from mecsim.evaluation import interval
-from mecsim.experiments.registry import EXPERIMENTS
+from mecsim.experiments.panels import EXPERIMENTS
 from mecsim.experiments.results import LEAST_SEEDS, MissingRuns, results, stored_seeds
+from mecsim.experiments.statistics import interval
 from mecsim.experiments.studies import STUDIES, studied
 from mecsim.experiments.study_bounds import LONG_RUN, LOWER, PANELS, UPPER, bounded_runs
 from mecsim.scenario import Scenario

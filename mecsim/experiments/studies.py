@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mecsim.experiments.points import FEW_SEEDS, PRESETS
+from mecsim.experiments.panels import FEW_SEEDS, PRESETS, PROFILES
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
-from mecsim.experiments.registry import PROFILES
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.store import DATA, read_tables, write_table
 from mecsim.experiments.study_bounds import bounds_sizes, measure_bounds

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mecsim.bounds import idle_states, long_run_bound, per_slot_bounds
 from mecsim.experiments.computing import reference_states
-from mecsim.experiments.registry import EXPERIMENTS, FIGURES, PROFILES
+from mecsim.experiments.panels import EXPERIMENTS, FIGURES, PROFILES
 from mecsim.experiments.runs import EVALUATION_WORLDS, Run
-from mecsim.optimum import idle_states, long_run_bound, per_slot_bounds
 
 PANELS = FIGURES["fig6"]
 LOWER, UPPER, LONG_RUN = "slot lower", "slot upper", "long run"

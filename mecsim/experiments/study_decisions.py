@@ -10,7 +10,8 @@ import numpy as np
 from mecsim import physics
 from mecsim.refinement import keep_affordable, line_1
 from mecsim.scenario import Scenario
-from mecsim.state import Action, SystemState
+from mecsim.system import Action, SystemState
+from mecsim.training import Callback
 
 if TYPE_CHECKING:
     from mecsim.agents.into import INTO
@@ -18,22 +19,20 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-class Diary:
-    """A learner that notes what becomes of its tasks; to `mecsim.training.train` it is like the learner.
+class Diary(Callback):
+    """Notes what becomes of a learner's tasks.
 
     Attributes:
         rows: metric, slot and value of every slot so far.
     """
 
-    def __init__(self, learner: INTO) -> None:
+    def __init__(self) -> None:
         self.rows: list[Row] = []
-        self._learner = learner
 
-    def explore(self, state: SystemState) -> Action:
-        """The learner's own exploration; notes what was on offer, and what is left of it after lines 2 and 8."""
-        action = self._learner.explore(state)
-        scenario, settings = self._learner.scenario, self._learner.refinement
-        offered = line_1(self._learner.explored())
+    def after_action(self, learner: INTO, state: SystemState, action: Action) -> None:
+        """Notes what was on offer, and what is left of it after lines 2 and 8."""
+        scenario, settings = learner.scenario, learner.refinement
+        offered = line_1(learner.explored())
         powered = keep_affordable(scenario, state, offered, settings)
         counts = {"offered": np.sum(offered >= 0), "powered": np.sum(powered >= 0)}
         for bs in range(scenario.n_bs):
@@ -42,16 +41,10 @@ class Diary:
         cells = physics.cell_sum(action.offload, scenario.cell, scenario.n_bs)
         counts |= {f"offloading BS-{bs + 1}": count for bs, count in enumerate(cells)}
         self._note(state.slot, counts)
-        return action
 
-    def remember(self, state: SystemState, action: Action, income: float, next_state: SystemState) -> None:
-        """The learner's own memory; notes the income."""
-        self._note(state.slot, {"income": income})
-        self._learner.remember(state, action, income, next_state)
-
-    def learn(self) -> None:
-        """The learner's own update."""
-        self._learner.learn()
+    def after_slot(self, incomes: list[float]) -> None:
+        """Notes the income."""
+        self._note(len(incomes) - 1, {"income": incomes[-1]})
 
     def _note(self, slot: int, found: Mapping[str, float]) -> None:
         self.rows += [{"metric": name, "slot": slot, "value": float(value)} for name, value in found.items()]
@@ -82,6 +75,6 @@ def measure_decisions(preset: str, seed: int, slots: int, settings: Mapping[str,
 
     torch.set_num_threads(1)  # as in every run: the number of threads changes the bits of a matrix product
     scenario = Scenario.preset(preset)
-    diary = Diary(INTO(scenario, seed, settings=INTOSettings(**settings)))
-    train(diary, DigitalTwin(scenario, seed), slots, progress=False)
+    learner, diary = INTO(scenario, seed, settings=INTOSettings(**settings)), Diary()
+    train(learner, DigitalTwin(scenario, seed), slots, progress=False, callback=diary)
     return diary.rows

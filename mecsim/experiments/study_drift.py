@@ -11,17 +11,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from mecsim.scenario import Scenario
 from mecsim.settings import Settings
-from mecsim.state import Action, SystemState
+from mecsim.system import SystemState
 
 if TYPE_CHECKING:
-    from mecsim.agents.into import INTO
+    pass
 
 Row = dict[str, Any]
 
@@ -45,27 +44,6 @@ VARIANTS = {
     "same reward": Variant(scale=0.0, offset=0.5),
     "reward less 1": Variant(offset=-1.0),
 }
-
-
-@dataclass
-class Retold:
-    """A learner that is told another reward than it earned; to `mecsim.training.train` it is like the learner."""
-
-    learner: INTO
-    variant: Variant
-
-    def explore(self, state: SystemState) -> Action:
-        """The learner's own exploration."""
-        return self.learner.explore(state)
-
-    def remember(self, state: SystemState, action: Action, income: float, next_state: SystemState) -> None:
-        """Stores the experience of a slot with the reward that the variant tells."""
-        offset = self.variant.offset / self.learner.encoder.reward_scale
-        self.learner.remember(state, action, self.variant.scale * income + offset, next_state)
-
-    def learn(self) -> None:
-        """The learner's own update."""
-        self.learner.learn()
 
 
 def drift_sizes() -> dict[str, Any]:
@@ -141,21 +119,28 @@ def _watched(
 
     from mecsim.agents.into import INTO, INTOSettings
     from mecsim.experiments.probes import probe, probe_replay
-    from mecsim.training import train
+    from mecsim.training import Callback, train
     from mecsim.twin import DigitalTwin
 
     torch.set_num_threads(1)  # as in every run: the number of threads changes the bits of a matrix product
     learner = INTO(scenario, seed, settings=INTOSettings(**settings, stored_action=variant.stored_action))
     twin, latest, rows = DigitalTwin(scenario, seed), deque[SystemState](maxlen=states), []
 
-    def watch(incomes: list[float]) -> None:
-        latest.append(twin.state)
-        if len(incomes) % every == 0:
-            found = {"income": np.mean(incomes[-every:]), **probe(learner, latest)}
-            found |= probe_replay(learner, states)
-            rows.extend(
-                {"slot": len(incomes), "metric": name, "value": float(value)} for name, value in found.items()
-            )
+    class Watch(Callback):
+        """Tells the learner the reward of the variant, and looks at it now and then."""
 
-    train(Retold(learner, variant), twin, slots, progress=False, after_slot=watch)
+        def told(self, income: float) -> float:
+            return variant.scale * income + variant.offset / learner.encoder.reward_scale
+
+        def after_slot(self, incomes: list[float]) -> None:
+            latest.append(twin.state)
+            if len(incomes) % every == 0:
+                found = {"income": np.mean(incomes[-every:]), **probe(learner, latest)}
+                found |= probe_replay(learner, states)
+                rows.extend(
+                    {"slot": len(incomes), "metric": name, "value": float(value)}
+                    for name, value in found.items()
+                )
+
+    train(learner, twin, slots, progress=False, callback=Watch())
     return rows

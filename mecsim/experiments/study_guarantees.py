@@ -6,16 +6,15 @@ from collections import Counter
 from itertools import islice
 from typing import Any
 
-from mecsim import literal
 from mecsim.experiments.study_worlds import proto_actions
+from mecsim.reference import literal
 from mecsim.refinement import line_1, refine
 from mecsim.scenario import Scenario
-from mecsim.state import Action, SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import Action, PhysicalSystem, SystemState
 
 CONSTRAINTS = ("C1", "C2", "C3", "C4", "(5)", "(10)")
 ROUNDING = 1e-9
-"""Share of a limit by which the sums of `mecsim.literal` may exceed it: they are added up in another order."""
+"""Share of a limit by which literal sums may exceed it: they are added up in another order."""
 
 
 def measure_guarantees(preset: str, seed: int, actions: int) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The study behind C18: Algorithm 1 against looking up the nearest feasible actions, as the devices grow in number.
 
-The look-up of `mecsim.lookup` can be carried out for a few devices only. So it is timed there, and the time at the
+The look-up (`mecsim.reference.lookup`) can be done for a few devices only. So it is timed there, and the time at the
 paper's size is extrapolated along a line in its logarithm. The line overshoots by some ten of about a hundred powers of
 ten, as the time for one placement grows too, but only in proportion to the devices. The number of placements alone,
 (N+1)^U, would do for the claim.
@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 
 from mecsim.experiments.study_worlds import proto_actions, warm_states
-from mecsim.lookup import lookup, nearer
-from mecsim.outcome import outcome
+from mecsim.reference.lookup import lookup, nearer
 from mecsim.refinement import refine
 from mecsim.scenario import Scenario
-from mecsim.state import Action
+from mecsim.system import Action, outcome
 
 ALGORITHM_1 = "Algorithm 1 seconds"
 LOOK_UP = "look-up 1 seconds"
@@ -59,7 +58,7 @@ def measure_lookup(
     Returns:
         Rows with metric, devices and value. For each number of devices, over the states: the median of the seconds of
         Algorithm 1 and of the look-ups with kappa of `KAPPAS`, the mean of their incomes, and the median of the
-        placements that are nearer than the nearest feasible one (`mecsim.lookup.nearer`).
+        placements that are nearer than the nearest feasible one (`mecsim.reference.lookup.nearer`).
     """
     rows = [row for n in devices for row in _compare(small_scenario(preset, n), seed, states)]
     whole = Scenario.preset(preset)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mecsim.evaluation import CONFIDENCE, Interval, weakest
+from mecsim.experiments.statistics import CONFIDENCE, Interval, weakest
 from mecsim.experiments.study_lookup import ALGORITHM_1, LOOK_UP
 from mecsim.scenario import Scenario
 

@@ -8,12 +8,10 @@ from itertools import cycle, islice
 import numpy as np
 
 from mecsim.agents import make_agent
-from mecsim.deployment import states_met
 from mecsim.refinement import ProtoAction
 from mecsim.scenario import Scenario
-from mecsim.state import SystemState
-from mecsim.streams import stream
-from mecsim.system import PhysicalSystem
+from mecsim.system import PhysicalSystem, SystemState, stream
+from mecsim.training import states_met
 
 KINDS = ("uniform", "noisy", "everything on")
 WARM_UP = 20

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from mecsim.evaluation import trend
+from mecsim.experiments.statistics import trend
 from mecsim.physics import Array
 
 FLAT = 0.05
@@ -50,6 +50,6 @@ COUNT_CLAIMS: dict[str, tuple[str, Callable[[Array], list[float]]]] = {
 def count_margins(counts: Mapping[str, Array]) -> dict[str, list[float]]:
     """The margins of the parts of C4-C10 from the counts of one seed, by the sweep's symbol (xi, zeta, sigma, rho).
 
-    A claim holds where all its parts do (see `mecsim.evaluation.weakest`).
+    A claim holds where all its parts do (see `mecsim.experiments.statistics.weakest`).
     """
     return {claim: margins(counts[symbol]) for claim, (symbol, margins) in COUNT_CLAIMS.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,13 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mecsim.agents import Agent, make_agent
-from mecsim.deployment import rollout_fleet
+from mecsim.experiments.figures import AGENT_COLOURS, BS_COLOURS
 from mecsim.explore.canvas import blank
-from mecsim.fleet import Fleet
 from mecsim.physics import Array
-from mecsim.plotting import AGENT_COLOURS, BS_COLOURS
 from mecsim.scenario import Scenario
-from mecsim.state import SHARED, Action, SystemState
+from mecsim.system import PhysicalSystem
+from mecsim.training import rollout
 
 if TYPE_CHECKING:
     from mecsim.agents.learner import Learner
@@ -41,25 +39,6 @@ class Standing(NamedTuple):
 
     income: float
     offloading: Array
-
-
-class OneByOne(Agent):
-    """An agent that decides for one state at a time, made to decide for a fleet."""
-
-    def __init__(self, agent: Agent) -> None:
-        super().__init__(agent.scenario, agent.seed, agent.refinement)
-        self._agent = agent
-
-    def act(self, state: SystemState) -> Action:
-        return self._agent.act(state)
-
-    def act_batch(self, states: SystemState) -> Action:
-        stacked = {name: value for name, value in vars(states).items() if name not in SHARED}
-        actions = [
-            self.act(replace(states, **{name: value[twin] for name, value in stacked.items()}))
-            for twin in range(len(states.energy_j))
-        ]
-        return Action(np.stack([a.placement for a in actions]), np.stack([a.cpu_hz for a in actions]))
 
 
 def everyone(scenario: Scenario, learners: Mapping[str, Learner] | None = None) -> dict[str, Agent]:
@@ -95,12 +74,11 @@ def compare(agents: Mapping[str, Agent], scenario: Scenario, slots: int = QUICK)
         scenario: of all worlds.
         slots: decided by each agent in each world.
     """
-    start = Fleet(scenario, WORLDS)
-    rollout_fleet(make_agent("all-on", scenario), start, WARM_UP)
+    start = PhysicalSystem(scenario, WORLDS)
+    rollout(make_agent("all-on", scenario), start, WARM_UP)
     found = {}
     for name, agent in agents.items():
-        batched = agent if type(agent).act_batch is not Agent.act_batch else OneByOne(agent)
-        record = rollout_fleet(batched, deepcopy(start, {id(scenario): scenario}), slots)
+        record = rollout(agent, deepcopy(start, {id(scenario): scenario}), slots)
         found[name] = Standing(float(record.income.mean()), record.offloading.mean(axis=(0, 1)))
     return found
 

@@ -17,7 +17,7 @@ from mecsim.physics import Array, Ints
 from mecsim.refinement import Refinement, keep_affordable, refine_discrete
 from mecsim.removal import LiveKeys, discarded
 from mecsim.scenario import Scenario
-from mecsim.state import Action, SystemState
+from mecsim.system import Action, SystemState
 
 Fate = Literal["at home", "at a peer", "not offered", "no energy", "hopeless", "BS full"]
 FATES: tuple[Fate, ...] = ("at home", "at a peer", "not offered", "no energy", "hopeless", "BS full")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mecsim.experiments import sweeps
-from mecsim.experiments.sweeps import Sweep
+from mecsim.experiments import panels as sweeps
+from mecsim.experiments.panels import Sweep
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 

@@ -15,10 +15,9 @@ from mecsim import physics
 from mecsim.agents import Agent
 from mecsim.explore.canvas import blank
 from mecsim.explore.fates import FATES, Fate, fates, traced
-from mecsim.outcome import outcome
 from mecsim.physics import Array, Ints
 from mecsim.scenario import Scenario
-from mecsim.state import SystemState
+from mecsim.system import SystemState, outcome
 
 MARKS: dict[Fate, tuple[str, str, str]] = {
     "at home": ("o", "#0072B2", "served at home"),

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mecsim.evaluation import WINDOW, trailing_mean
+from mecsim.experiments.figures import AGENT_COLOURS, BS_COLOURS
+from mecsim.experiments.statistics import WINDOW, trailing_mean
 from mecsim.explore.canvas import blank
 from mecsim.physics import Array
-from mecsim.plotting import AGENT_COLOURS, BS_COLOURS
 from mecsim.settings import SettingError
 
 AROUND = 25

@@ -5,10 +5,9 @@ from __future__ import annotations
 from itertools import islice
 
 from mecsim.agents import make_agent
-from mecsim.deployment import states_met
 from mecsim.scenario import Scenario
-from mecsim.state import SystemState
-from mecsim.system import PhysicalSystem
+from mecsim.system import PhysicalSystem, SystemState
+from mecsim.training import states_met
 from mecsim.twin import DigitalTwin
 
 SLOTS = 60

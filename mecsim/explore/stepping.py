@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from mecsim import physics
 from mecsim.agents.base import Offer
 from mecsim.contest import Contest
+from mecsim.experiments.figures import BS_COLOURS
 from mecsim.explore.canvas import blank
 from mecsim.explore.fates import Trace
 from mecsim.physics import Array, Ints
-from mecsim.plotting import BS_COLOURS
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
-from mecsim.state import SystemState
+from mecsim.system import SystemState
 
 MUTED = "#9A9A9A"
 NEXT_COLOUR = "#D55E00"

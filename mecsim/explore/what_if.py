@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 
 from mecsim import physics
 from mecsim.explore.canvas import blank
-from mecsim.outcome import uplink
 from mecsim.refinement import Refinement, refine_discrete
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
-from mecsim.state import Action, Outcome, SystemState
+from mecsim.system import Action, Outcome, SystemState, uplink
 from mecsim.twin import DigitalTwin
 
 DISCARD = -1

@@ -18,7 +18,7 @@ from mecsim.explore.scenes import SLOTS, scenes, twin_of
 from mecsim.explore.shell import TOGGLES, Shell, Shown, button, choice, slider, whole_slider
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
-from mecsim.state import SystemState
+from mecsim.system import SystemState
 
 if TYPE_CHECKING:
     from mecsim.agents.learner import Learner

@@ -1,0 +1,81 @@
+"""The report of `mecsim bench`: a table for readers, the same as data for programs."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measures import Measure
+from benchmarks.result import Result
+from benchmarks.turns import cores
+
+PACKAGES = ("torch", "numpy", "stable-baselines3")
+HEADER = ("measure", "median", "lowest", "highest", "target", "measured against")
+
+Measured = Sequence[tuple[Measure, Result]]
+
+
+def machine() -> dict[str, Any]:
+    """What the ratios were measured on, and how busy it was: more than the cores' load spoils them."""
+    return {
+        "cpu": cpu_model(),
+        "cores": cores(),
+        "torch_threads": cores(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "system": platform.system(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+    }
+
+
+def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name, from Linux's list of processors where there is one."""
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def as_data(measured: Measured, where: dict[str, Any]) -> dict[str, Any]:
+    """The medians by key, the machine, and the details of every measure, ready for JSON."""
+    details = {
+        measure.key: {
+            "repeats": result.repeats,
+            "low": result.low,
+            "high": result.high,
+            "against": measure.against,
+            "target": measure.target,
+            **result.figures,
+        }
+        for measure, result in measured
+    }
+    medians = {measure.key: result.median for measure, result in measured}
+    return {**medians, "machine": where, "details": details}
+
+
+def as_text(measured: Measured, where: dict[str, Any]) -> str:
+    """The table, the absolute figures and the machine."""
+    rows = [HEADER]
+    for measure, result in measured:
+        numbers = (f"{value:.3g}" for value in (result.median, result.low, result.high))
+        rows.append((measure.key, *numbers, measure.target, measure.against))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    for measure, result in measured:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in result.figures.items())
+        lines += [f"{measure.key}: {figures}"] if figures else []
+    versions = ", ".join(f"{name} {value}" for name, value in where["versions"].items())
+    lines.append(
+        f"{where['cpu']}, {where['cores']} cores, {where['torch_threads']} threads of torch, "
+        f"load {where['load_before']} before; {where['system']}, {versions}"
+    )
+    return "\n".join(lines)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

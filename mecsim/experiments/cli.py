@@ -1,0 +1,242 @@
+"""The `mecsim` command."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mecsim.settings import SettingError
+
+app = typer.Typer(help="A reproduction of digital twin-driven task offloading (INTO).", no_args_is_help=True)
+
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes side by side; by default one a core.")]
+Preset = Annotated[str, typer.Option(help="The scenario: calibrated, printed or physical.")]
+
+
+class Reading(StrEnum):
+    """What "average income" averages (A18)."""
+
+    frozen = "frozen"
+    training = "training"
+
+
+class Profile(StrEnum):
+    """The scale of a run."""
+
+    quick = "quick"
+    paper = "paper"
+
+
+@app.command()
+def run(
+    experiments: Annotated[list[str], typer.Argument(help="Panels, such as fig3a fig3b.")],
+    profile: Annotated[Profile, typer.Option(help="The paper's sizes, or a quick look.")] = Profile.quick,
+    preset: Preset = "calibrated",
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many seeds; by default the profile's.")
+    ] = None,
+    workers: Workers = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Compute with dask: local, or a scheduler's address or JSON file."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what is missing, and what it costs.")
+    ] = False,
+) -> None:
+    """Compute the runs of some panels that are not stored yet; Ctrl-C loses no finished run."""
+    from mecsim.experiments import cost, plan, pool, runner
+
+    try:
+        if dry_run:
+            wanted = plan.plan(experiments, profile, preset, seeds)
+            typer.echo(wanted.describe(cost.probe(), workers or pool.default_workers()))
+            return
+        runs = runner.run_experiments(experiments, profile, preset, seeds, workers, scheduler)
+    except pool.WorkersLost as error:
+        typer.echo(f"{error} What is done is stored; run the same again to go on.", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt as stop:
+        typer.echo(str(stop) or "Stopped before anything was computed.", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(f"{len(runs)} runs are stored.")
+
+
+@app.command()
+def claims(
+    preset: Preset = "calibrated",
+    reading: Annotated[Reading, typer.Option(help="What an average income averages (A18).")] = Reading.frozen,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
+) -> None:
+    """Print the verdict on every claim, from the stored runs."""
+    from mecsim.experiments.claims import CLAIMS, rule_on
+    from mecsim.experiments.results import MissingRuns
+
+    rulings, unknown = [], []
+    for name in CLAIMS:
+        try:
+            rulings.append(rule_on(name, preset, reading.value))
+        except MissingRuns as error:
+            unknown.append(f"{name} has no verdict. {error}")
+    if as_json:
+        typer.echo(json.dumps([ruling._asdict() for ruling in rulings], indent=1))
+    else:
+        for ruling in rulings:
+            typer.echo(CLAIMS[ruling.id].in_words(ruling))
+    if unknown:
+        typer.echo("\n".join(unknown), err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def bounds(
+    preset: Annotated[
+        str | None, typer.Option(help="The scenario; by default each that the figures show.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+) -> None:
+    """Print where each algorithm stands below the certified bounds, from the stored runs."""
+    from mecsim.experiments.panels import PRESETS
+    from mecsim.experiments.results import MissingRuns
+    from mecsim.experiments.standing import in_words, standings
+
+    found, unknown = {}, []
+    for name in [preset] if preset else PRESETS:
+        try:
+            found[name] = standings(name)
+        except MissingRuns as error:
+            unknown.append(str(error))
+    if as_json:
+        typer.echo(json.dumps([one._asdict() for of_preset in found.values() for one in of_preset], indent=1))
+    elif found:
+        typer.echo("\n\n".join(in_words(of_preset) for of_preset in found.values()))
+    if unknown:
+        typer.echo("\n".join(unknown), err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(workers: Workers = None) -> None:
+    """Compute what is missing of the calibration map, and print the cell that the rule picks."""
+    from mecsim.experiments import calibration
+
+    table = calibration.calibrate(workers=workers)
+    cells = ["alpha", "mean_gain", "tau_s"]
+    typer.echo(table.pivot_table(index=cells, columns="claim", values="verdict", aggfunc="first").to_string())
+    typer.echo(f"The rule picks {calibration.pick(table)}.")
+
+
+@app.command()
+def sensitivity(workers: Workers = None) -> None:
+    """Measure what is missing of how the verdicts hang on the open points, and print the verdicts."""
+    from mecsim.experiments.sensitivity import measure_sensitivity, stored_sensitivity
+
+    measure_sensitivity(workers)
+    table = stored_sensitivity()
+    typer.echo(
+        table.pivot_table(index="choice", columns="claim", values="verdict", aggfunc="first").to_string()
+    )
+
+
+@app.command()
+def study(
+    names: Annotated[
+        list[str], typer.Argument(help="Studies: lookup, guarantees, bounds, drift, decisions.")
+    ],
+    preset: Preset = "calibrated",
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many seeds; by default as many as each study wants.")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Measure what is not stored yet of some studies."""
+    from mecsim.experiments.studies import run_studies
+
+    measurements = run_studies(names, preset, seeds, workers)
+    typer.echo(f"{len(measurements)} measurements are stored.")
+
+
+@app.command()
+def policies() -> None:
+    """Train the small INTO and DDQN of notebook 13 that are not stored yet, in some minutes."""
+    from mecsim.experiments.policies import make_policies
+
+    for path in make_policies():
+        typer.echo(path)
+
+
+@app.command()
+def figures(
+    out: Annotated[Path, typer.Option(help="Where the SVG and PNG files go.")] = Path("data/figures"),
+) -> None:
+    """Draw the figures from the stored runs."""
+    from mecsim.experiments.figures import save_figures
+
+    for path in save_figures(out):
+        typer.echo(path)
+
+
+@app.command()
+def check() -> None:
+    """Verify the stored results: checksums, completeness and staleness."""
+    from mecsim.experiments.checks import problems
+
+    found = problems()
+    for problem in found:
+        typer.echo(problem)
+    if found:
+        raise typer.Exit(1)
+    typer.echo("Every stored result is whole and up to date.")
+
+
+@app.command()
+def reproduce(
+    profile: Annotated[
+        Profile, typer.Option(help="Also compute what is missing at the paper's sizes.")
+    ] = Profile.quick,
+    out: Annotated[Path, typer.Option(help="Where the notebooks, pages and figures go.")] = Path("build"),
+) -> None:
+    """Run the numbered notebooks in order and lay them out for a browser."""
+    from mecsim.experiments.reproduce import reproduce as run_notebooks
+
+    runs = run_notebooks(profile, out)
+    raise typer.Exit(int(any(run.error for run in runs)))
+
+
+@app.command()
+def bench(
+    repeats: Annotated[int, typer.Option(min=1, help="How often each ratio is measured.")] = 5,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="A measure, such as train_vs_sb3; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+) -> None:
+    """Measure speed and memory as ratios, in some minutes; let the machine do nothing else meanwhile."""
+    from benchmarks.measures import chosen
+    from benchmarks.report import as_data, as_text, machine
+    from benchmarks.turns import PeerDied
+
+    measures, where, measured = chosen(only or ()), machine(), []
+    try:
+        for measure in measures:
+            typer.echo(f"Measuring {measure.key} {repeats} times ...", err=True)
+            measured.append((measure, measure.run(repeats)))
+    except PeerDied as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(json.dumps(as_data(measured, where), indent=1) if as_json else as_text(measured, where))
+
+
+def main() -> None:
+    """Runs the command; a setting that is not allowed is one sentence, not a traceback."""
+    try:
+        app()
+    except (SettingError, FileNotFoundError) as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(2) from None

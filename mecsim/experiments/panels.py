@@ -1,0 +1,503 @@
+"""What each panel of section V runs, and what else is run at the paper's size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mecsim.experiments.runs import LEARNERS, Run
+from mecsim.experiments.store import DATA, ROOT
+from mecsim.scenario import Scenario
+from mecsim.settings import SettingError
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One swept parameter of section V.
+
+    Attributes:
+        symbol: the paper's symbol, spelled out.
+        field: the field of `Scenario` that it sets.
+        values: where it is evaluated.
+        stations: the BSs it applies to; all of them where None.
+        axis: what an x axis says, with the unit of `per`.
+        per: what a value is divided by on the axis.
+    """
+
+    symbol: str
+    field: str
+    values: tuple[float, ...]
+    axis: str
+    stations: tuple[int, ...] | None = None
+    per: float = 1.0
+
+    def changes(self, value: float, n_bs: int = 3) -> dict[str, Any]:
+        """The change to a scenario at one value of the sweep."""
+        scaled = range(n_bs) if self.stations is None else self.stations
+        return {self.field: tuple(value if bs in scaled else 1.0 for bs in range(n_bs))}
+
+
+AWARD = Sweep("xi", "award_scale", (1.0, 1.5, 2.0, 2.5, 3.0), "award scale ξ of BS-1", stations=(0,))
+DENSITY = Sweep(
+    "zeta", "density_scale", (1.0, 1.1, 1.2, 1.3, 1.4), "density scale ζ of BS-2 and BS-3", stations=(1, 2)
+)
+GAIN = Sweep("sigma", "gain_scale", (0.2, 0.4, 0.6, 0.8, 1.0, 1.2), "channel gain scale σ")
+HARVEST = Sweep("rho", "harvest_scale", (0.2, 0.4, 0.6, 0.8, 1.0, 1.2), "harvest scale ρ")
+SIZE = Sweep("chi", "size_scale", (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6), "task size scale χ")
+CPU = Sweep("F", "cpu_hz", (3e9, 4e9, 5e9, 6e9, 7e9, 8e9), "CPU of each BS F (GHz)", per=1e9)
+DEADLINE = Sweep("psi", "deadline_scale", (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0), "deadline scale ψ")
+BANDWIDTH = Sweep(
+    "B",
+    "bandwidth_hz",
+    (6e5, 8e5, 1e6, 1.2e6, 1.4e6, 1.6e6, 1.8e6, 2e6),
+    "channel bandwidth B (MHz)",
+    per=1e6,
+)
+
+
+PRESETS = ("calibrated", "printed")
+"""The scenarios that every figure is shown under."""
+
+FEW_SEEDS = 3
+"""Seeds of what goes beyond the paper, where trainings or bounds are many."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One curve or one place on the x axis of a panel: what it changes, and for which agents it is run.
+
+    Attributes:
+        label: what the point is called.
+        agents: who is run there; a learner is trained anew.
+        changes: fields of the scenario.
+        settings: fields of the learners' settings.
+        refinement: fields of `Refinement`.
+        deviation: fields of `Deviation`, between the twin and its plant.
+        shift: fields of the scenario that change halfway through the training, or after it where `half` is set.
+        half: train for half the slots only.
+        x: place on the x axis; None for a curve.
+    """
+
+    label: str
+    agents: tuple[str, ...] = ("INTO",)
+    changes: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    refinement: dict[str, Any] = field(default_factory=dict)
+    deviation: dict[str, Any] = field(default_factory=dict)
+    shift: dict[str, Any] = field(default_factory=dict)
+    half: bool = False
+    x: float | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One panel: what it varies, its points, the presets it belongs to, and the most seeds that it is run with."""
+
+    title: str
+    points: tuple[Point, ...]
+    axis: str = ""
+    presets: tuple[str, ...] = PRESETS
+    most_seeds: int = 5
+
+
+def along(sweep: Sweep, agents: tuple[str, ...]) -> tuple[Point, ...]:
+    """A point at each value of a sweep."""
+    return tuple(
+        Point(f"{value / sweep.per:g}", agents, sweep.changes(value), x=value / sweep.per)
+        for value in sweep.values
+    )
+
+
+WITH_CONTROLS = ("INTO", "all-on", "OLNPO")
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another choice than the default for one assumption.
+
+    Attributes:
+        assumption: its id in the register.
+        label: the choice in a few words.
+        agents: whose income it can move.
+        changes: fields of the scenario.
+        settings: fields of the learner's settings.
+        refinement: fields of `Refinement`.
+    """
+
+    assumption: str
+    label: str
+    agents: tuple[str, ...] = WITH_CONTROLS
+    changes: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    refinement: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The assumption, if it is one, and the choice."""
+        return ": ".join(filter(None, (self.assumption, self.label)))
+
+    @property
+    def moves_rules(self) -> bool:
+        """Can it move what agents do that do not learn?"""
+        return self.agents == WITH_CONTROLS
+
+
+def _world(assumption: str, label: str, **changes: Any) -> Alternative:
+    return Alternative(assumption, label, changes=changes)
+
+
+def _algorithm_1(assumption: str, label: str, **refinement: Any) -> Alternative:
+    return Alternative(assumption, label, refinement=refinement)
+
+
+def _learning(assumption: str, label: str, agent: str = "INTO", **settings: Any) -> Alternative:
+    return Alternative(assumption, label, (agent,), settings=settings)
+
+
+ALTERNATIVES = (
+    _world("A1", "no interference", interference=0.0),
+    _world("A1", "alpha = 0.1", interference=0.1),
+    _world("A1", "alpha = 0.3", interference=0.3),
+    _world("A1", "alpha = 1, (3) as printed", interference=1.0),
+    _world("A2", "mean gain 0.2", mean_gain=0.2),
+    _world("A2", "mean gain 1", mean_gain=1.0),
+    _world("A2", "constant gains", fading="constant"),
+    _world("A2", "fading with memory", fading="ar1"),
+    _world("A2", "path loss", fading="path_loss"),
+    _world("A3", "slots of 2 s", tau_s=2.0),
+    _world("A3", "slots of 6 s", tau_s=6.0),
+    _world("A3", "slots of 12 s", tau_s=12.0),
+    _world("A4", "e in mJ", harvest_unit="energy"),
+    _world("A5", "0.1 J to begin with", initial_energy_j=0.1),
+    _world("A5", "a battery of 20 mJ", battery_j=0.02),
+    _world("A6", "p drawn each slot", power_drawn="each slot"),
+    Alternative("A7", "nu if all transmit", ("INTO",), {"state_rate": "all-transmit"}),
+    Alternative("A7", "nu of the last slot", ("INTO",), {"state_rate": "last-slot"}),
+    _algorithm_1("A8", "one-shot", reading="one-shot"),
+    _algorithm_1("A9", "lowest index first", hopeless="lowest index"),
+    _algorithm_1("A10", "rest shared pro rata", cpu="pro rata"),
+    Alternative("A10", "the actor's f", ("INTO",), refinement={"cpu": "actor"}),
+    _learning("A11", "proto-action stored", stored_action="proto"),
+    _learning("A12", "no noise", noise=0.0),
+    _learning("A12", "noise of 0.3", noise=0.3),
+    _learning("A13", "bfloat16 products", precision="bfloat16"),
+    _world("A17", "BSs in a line", links="line"),
+    _world("A17", "BSs in a star", links="star"),
+    _world("A17", "no links", links=()),
+    _algorithm_1("A22", "energy judged one by one", energy="one by one"),
+    _learning("A25", "DDQN: epsilon 0.05 from the start", "DDQN", first_epsilon=0.05),
+    _algorithm_1("A27", "last BS first", stations="last first"),
+)
+
+
+PRESET = ("calibrated",)
+
+
+def _by_rules(
+    title: str, axis: str, deviations: dict[float, dict[str, Any]], **refinement: str
+) -> Experiment:
+    """Rules that decide by what the twin tells, at each place on the axis."""
+    points = tuple(
+        Point(f"{x:g}", ("all-on", "OLNPO"), refinement=refinement, deviation=deviation, x=x)
+        for x, deviation in deviations.items()
+    )
+    return Experiment(title, points, axis, PRESET, FEW_SEEDS)
+
+
+def _one(field: str, *values: float) -> dict[float, dict[str, Any]]:
+    return {value: {field: value} for value in values}
+
+
+def _outdated(field: str, *factors: float) -> dict[float, dict[str, Any]]:
+    """The twin believes in some times the value that holds."""
+    holds = getattr(Scenario(), field)
+
+    def believed(factor: float) -> Any:
+        return tuple(factor * end for end in holds) if isinstance(holds, tuple) else factor * holds
+
+    return {factor: {"outdated": {field: believed(factor)}} if factor != 1 else {} for factor in factors}
+
+
+NOISE = "standard deviation of log h"
+
+BY_RULES = {
+    "twin-gain-noise": _by_rules("Noise on the gains", NOISE, _one("gain_noise", 0, 0.05, 0.1, 0.2, 0.4)),
+    "twin-gain-bias": _by_rules(
+        "Bias of the gains", "estimated h over h", _one("gain_bias", 0.7, 0.9, 1, 1.02, 1.1)
+    ),
+    "twin-harvest-noise": _by_rules(
+        "Noise on the harvests", "standard deviation of log e", _one("harvest_noise", 0, 0.2, 0.4)
+    ),
+    "twin-harvest-bias": _by_rules(
+        "Bias of the harvests", "estimated e over e", _one("harvest_bias", 0.7, 0.9, 1, 1.1, 1.3)
+    ),
+    "twin-stale": _by_rules("Stale states", "slots between updates", _one("update_every", 1, 2, 5, 10, 20)),
+    "twin-outdated-gain": _by_rules(
+        "Outdated gains", "believed mean of h over its mean", _outdated("mean_gain", 0.25, 0.5, 1, 2, 4)
+    ),
+    "twin-outdated-harvest": _by_rules(
+        "Outdated harvests", "believed e over e", _outdated("harvest_w", 0.25, 0.5, 1, 2, 4)
+    ),
+    "twin-caution": _by_rules(
+        "Caution under noise of 0.2 on the gains",
+        "estimated h over h",
+        {bias: {"gain_noise": 0.2, "gain_bias": bias} for bias in (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)},
+    ),
+    "twin-pro-rata": _by_rules(
+        "Noise on the gains, the rest of the CPU shared (A10)",
+        NOISE,
+        _one("gain_noise", 0, 0.05, 0.1, 0.2, 0.4),
+        cpu="pro rata",
+    ),
+}
+"""A panel for each way in which a twin can be wrong, and for two remedies."""
+
+TRAINED_AT = {
+    "twin-gain-noise": (0, 0.05, 0.2),
+    "twin-gain-bias": (0.7, 1, 1.02),
+    "twin-harvest-noise": (0, 0.4),
+    "twin-harvest-bias": (0.7, 1, 1.3),
+    "twin-stale": (1, 2, 5, 20),
+    "twin-outdated-gain": (0.25, 1, 4),
+    "twin-outdated-harvest": (0.25, 1, 4),
+}
+"""The places on these axes at which INTO is trained as well."""
+
+IMPERFECT = {
+    **BY_RULES,
+    "into-in-twins": Experiment(
+        "INTO trained in twins that deviate",
+        tuple(
+            replace(point, label=f"{name} {point.label}", agents=("INTO",))
+            for name, places in TRAINED_AT.items()
+            for point in BY_RULES[name].points
+            if point.x in places
+        ),
+        presets=PRESET,
+        most_seeds=FEW_SEEDS,
+    ),
+}
+
+
+_LEARNT_OR_NOT = ("INTO", "untrained")
+
+
+def _drift(title: str, sweep: Sweep, to: float, estimate: str) -> Experiment:
+    """The plant changes halfway: by the policy of before, by one that goes on learning, and had it always been so.
+
+    all-on also decides by a twin that has not been updated: its `estimate` is as large as before the change.
+    """
+    shift = sweep.changes(to)
+    return Experiment(
+        title,
+        (
+            Point("before", half=True),
+            Point("after, not trained further", half=True, shift=shift),
+            Point("after, trained further", shift=shift),
+            Point("trained there", ("INTO", "all-on"), shift),
+            Point("twin not updated", ("all-on",), shift, deviation={estimate: 1.0 / to}),
+        ),
+        most_seeds=FEW_SEEDS,
+    )
+
+
+BEYOND = {
+    "precision": Experiment(
+        "Precision of the products",
+        tuple(Point(name, settings={"precision": name}) for name in ("float32", "bfloat16")),
+        presets=("calibrated",),
+    ),
+    "ablations": Experiment(
+        "INTO with a part left out",
+        (
+            Point("as in the paper", (*_LEARNT_OR_NOT, "all-on", "OLNPO")),
+            Point("no peer offloading", _LEARNT_OR_NOT, settings={"peer_offloading": False}),
+            Point("no energy step", (*_LEARNT_OR_NOT, "all-on"), refinement={"energy": "off"}),
+            Point("one-shot priorities", (*_LEARNT_OR_NOT, "all-on"), refinement={"reading": "one-shot"}),
+            Point("proto-action stored", settings={"stored_action": "proto"}),
+        ),
+        most_seeds=FEW_SEEDS,
+    ),
+    "assumptions": Experiment(
+        "One alternative to each default",
+        (
+            Point("default", (*WITH_CONTROLS, "DDQN")),
+            *(Point(one.name, one.agents, one.changes, one.settings, one.refinement) for one in ALTERNATIVES),
+        ),
+        presets=("calibrated",),
+        most_seeds=FEW_SEEDS,
+    ),
+    **IMPERFECT,
+    "drift-gain": _drift("The gains fall to 0.4 halfway", GAIN, 0.4, "gain_bias"),
+    "drift-harvest": _drift("The harvests fall to 0.4 halfway", HARVEST, 0.4, "harvest_bias"),
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A scale at which experiments are run: seeds, slots, and settings of each agent that replace the paper's."""
+
+    seeds: int
+    slots: int
+    evaluation_slots: int
+    folder: Path
+    settings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    fewer_seeds: Mapping[str, int] = field(default_factory=dict)
+
+    def seeds_of(self, preset: str) -> int:
+        """How many seeds a preset is run with."""
+        return self.fewer_seeds.get(preset, self.seeds)
+
+
+COUNTED = ("INTO", "all-on")
+"""Figs 4 and 5 show INTO; all-on is the control that the calibration looked at."""
+
+COMPARED = ("INTO", "LPWPO", "OLNPO", "DDQN")
+"""The algorithms of Fig. 6."""
+
+CONTROLS = ("all-on", "untrained")
+"""What learning has to be held against: no learning."""
+
+RIVALS = ("greedy", "thrifty")
+"""Rules that are not in the paper, for notebook 11."""
+
+_EVERYONE = COMPARED + CONTROLS + RIVALS
+
+
+def _learning_rate(rate: float) -> Point:
+    return Point(f"{rate:g}", settings={"actor_learning_rate": rate, "critic_learning_rate": rate})
+
+
+def _devices(share: float) -> Point:
+    """Fewer devices, and so much less CPU that as many of them go without: only the number of actions shrinks."""
+    devices = tuple(round(share * number) for number in Scenario().devices)
+    changes = {"devices": devices, "cpu_hz": share * Scenario().cpu_hz[0]}
+    return Point(str(sum(devices)), LEARNERS, changes, x=float(sum(devices)))
+
+
+def _panel(title: str, sweep: Sweep, agents: tuple[str, ...]) -> Experiment:
+    return Experiment(title, along(sweep, agents), sweep.axis)
+
+
+EXPERIMENTS = {
+    "fig3a": Experiment("Learning rate", tuple(_learning_rate(rate) for rate in (1e-4, 1e-3, 1e-2))),
+    "fig3b": Experiment(
+        "Discount factor", tuple(Point(f"{g:g}", settings={"gamma": g}) for g in (0.99, 0.79, 0.59))
+    ),
+    "fig4a": _panel("Award of BS-1's tasks", AWARD, COUNTED),
+    "fig4b": _panel("Density of BS-2's and BS-3's tasks", DENSITY, COUNTED),
+    "fig5a": _panel("Channel gain", GAIN, COUNTED),
+    "fig5b": _panel("Harvested energy", HARVEST, COUNTED),
+    "fig6a": _panel("Task size", SIZE, _EVERYONE),
+    "fig6b": _panel("Computing capacity", CPU, _EVERYONE),
+    "fig6c": _panel("Deadlines", DEADLINE, _EVERYONE),
+    "fig6d": _panel("Bandwidth", BANDWIDTH, _EVERYONE),
+    "devices": Experiment(
+        "Number of devices (C17)", tuple(_devices(share) for share in (0.1, 0.25, 0.5, 1.0)), "devices"
+    ),
+    "change": Experiment(
+        "The award of BS-1's tasks triples halfway (C19)",
+        (
+            Point("before", half=True),
+            Point("after, not trained further", half=True, shift=AWARD.changes(3.0)),
+            Point("after, trained further", shift=AWARD.changes(3.0)),
+        ),
+    ),
+    **BEYOND,
+}
+"""Every experiment: the panels of section V, what its other claims need, and what goes beyond the paper."""
+
+FIGURES = {
+    figure: tuple(name for name in EXPERIMENTS if name.startswith(figure))
+    for figure in ("fig3", "fig4", "fig5", "fig6")
+}
+"""The panels of each figure."""
+
+_QUICK_INTO = {"actor_hidden": (300, 100), "critic_hidden": (150, 60)}
+
+PROFILES = {
+    "paper": Profile(
+        seeds=5,
+        slots=2000,
+        evaluation_slots=500,
+        folder=DATA / "runs",
+        fewer_seeds={"printed": 3},
+    ),
+    "quick": Profile(
+        seeds=2,
+        slots=300,
+        evaluation_slots=100,
+        folder=ROOT / "build" / "runs",
+        settings={"INTO": _QUICK_INTO, "untrained": _QUICK_INTO, "DDQN": {"hidden": (100, 60)}},
+    ),
+}
+
+
+def runs_of(
+    names: Iterable[str],
+    profile: str = "paper",
+    preset: str = "calibrated",
+    seeds: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> list[Run]:
+    """The runs of some experiments, each once, seed by seed so that a part of them is already a result.
+
+    Args:
+        names: experiments.
+        profile: the scale.
+        preset: the scenario.
+        seeds: how many seeds, counted from 0; by default the profile's number for the preset.
+        changes: fields of the scenario that differ at every point, unless the point itself sets them.
+
+    Raises:
+        SettingError: an experiment or a profile is not known.
+    """
+    names = list(names)
+    for kind, name, known in [
+        ("profile", profile, PROFILES),
+        *(("experiment", name, EXPERIMENTS) for name in names),
+    ]:
+        if name not in known:
+            raise SettingError(f"{kind} = {name!r} is not allowed: it should be one of {', '.join(known)}.")
+    scale = PROFILES[profile]
+    wanted = {name: wanted_seeds(name, profile, preset) if seeds is None else seeds for name in names}
+    runs = [
+        run
+        for seed in range(max(wanted.values(), default=0))
+        for name in names
+        if seed < wanted[name]
+        for point in EXPERIMENTS[name].points
+        for run in point_runs(point, scale, preset, seed, changes)
+    ]
+    return list({run.key: run for run in runs}.values())
+
+
+def wanted_seeds(name: str, profile: str, preset: str) -> int:
+    """How many seeds an experiment is run with at a scale, counted from 0."""
+    return min(PROFILES[profile].seeds_of(preset), EXPERIMENTS[name].most_seeds)
+
+
+def point_runs(
+    point: Point, scale: Profile, preset: str, seed: int, changes: Mapping[str, Any] | None = None
+) -> list[Run]:
+    """The runs of one point for one seed, one an agent."""
+    half = scale.slots // 2
+    slots = half if point.half else scale.slots
+    return [
+        Run(
+            agent=agent,
+            preset=preset,
+            changes={**(changes or {}), **point.changes},
+            settings={**scale.settings.get(agent, {}), **point.settings},
+            slots=slots if agent in LEARNERS else 0,
+            refinement=point.refinement,
+            deviation=point.deviation,
+            shift=point.shift,
+            shift_at=half if point.shift else 0,
+            evaluation_slots=scale.evaluation_slots,
+            seed=seed,
+        )
+        for agent in point.agents
+    ]

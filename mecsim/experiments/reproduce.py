@@ -1,0 +1,116 @@
+"""Run the numbered notebooks in order through papermill: what `mecsim reproduce` does."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import nbformat
+import papermill
+from papermill.exceptions import PapermillExecutionError
+
+from mecsim.experiments.pages import copy_assets, title_of
+from mecsim.experiments.report import NotebookRun, extract_figures, write_html, write_index
+from mecsim.experiments.store import ROOT
+from mecsim.settings import SettingError
+
+NOTEBOOKS = ROOT / "notebooks"
+NUMBERED = "[0-9][0-9]_*.ipynb"
+QUIET_KERNEL = ["--log-level=ERROR"]  # or each kernel warns that it talks to us over the loopback unencrypted
+
+
+def reproduce(
+    profile: str = "quick",
+    out: Path = Path("build"),
+    pattern: str = NUMBERED,
+    parameters: Mapping[str, object] | None = None,
+    notebooks: Path = NOTEBOOKS,
+) -> list[NotebookRun]:
+    """Runs notebooks in order and writes them, their HTML and figures and an index page.
+
+    A notebook that fails says so in its entry and does not stop the others; what it produced is kept.
+
+    Args:
+        profile: "quick", or "paper" to first compute the paper-scale runs that are not stored yet.
+        out: the folder to write to.
+        pattern: which of the notebooks.
+        parameters: values for the cells tagged `parameters`, in place of the quick settings.
+        notebooks: where the notebooks are.
+
+    Raises:
+        SettingError: the profile or a parameter is not known, or no notebook matches; nothing has run then.
+    """
+    if profile not in ("quick", "paper"):
+        raise SettingError(f"profile = {profile!r} is not allowed: it should be 'quick' or 'paper'.")
+    paths = sorted(notebooks.glob(pattern))
+    if not paths:
+        raise SettingError(f"no notebook matches {pattern!r} in {notebooks}.")
+    parameters = dict(parameters or {})
+    check_parameters(paths, parameters)
+    if profile == "paper":
+        compute_missing_runs()
+    out = out.resolve()
+    copy_assets(out)
+    runs: list[NotebookRun] = []
+    for number, path in enumerate(paths, start=1):
+        print(f"[{number}/{len(paths)}] {path.stem}", flush=True)
+        runs.append(run_notebook(path, out, parameters))
+        if runs[-1].error:
+            print(f"{path.stem} failed: {runs[-1].error}", flush=True)
+        write_index(out, profile, runs, planned=len(paths))
+    print(f"Open {out / 'index.html'}", flush=True)
+    return runs
+
+
+def check_parameters(paths: Sequence[Path], parameters: Mapping[str, object]) -> None:
+    """Refuses a parameter that one of the notebooks does not take; papermill alone would only warn."""
+    for path in paths if parameters else []:
+        known = papermill.inspect_notebook(path)
+        unknown = [name for name in parameters if name not in known]
+        if unknown:
+            names = ", ".join(map(repr, unknown))
+            raise SettingError(
+                f"{path.name} has no parameter {names}; it takes {', '.join(known) or 'none'}."
+            )
+
+
+def compute_missing_runs() -> None:
+    """Computes what is not stored yet of the calibration, the experiments at the paper's scale, and the studies."""
+    from mecsim.experiments.calibration import calibrate  # all of these are needed by this profile alone
+    from mecsim.experiments.panels import EXPERIMENTS, PRESETS
+    from mecsim.experiments.runner import run_experiments
+    from mecsim.experiments.sensitivity import measure_sensitivity
+    from mecsim.experiments.studies import STUDIES, run_studies
+
+    calibrate()
+    for preset in PRESETS:
+        names = [name for name, experiment in EXPERIMENTS.items() if preset in experiment.presets]
+        run_experiments(names, "paper", preset)
+        run_studies(STUDIES, preset)
+    measure_sensitivity()
+
+
+def run_notebook(path: Path, out: Path, parameters: Mapping[str, object]) -> NotebookRun:
+    """Executes one notebook in a kernel of its own and lays out what it produced, up to an error if there is one."""
+    executed = out / "executed" / path.name
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    executed.unlink(missing_ok=True)
+    error, start = None, time.perf_counter()
+    try:
+        papermill.execute_notebook(
+            path, executed, parameters, kernel_name="python3", cwd=path.parent, extra_arguments=QUIET_KERNEL
+        )
+    except PapermillExecutionError as failure:
+        error = last_line(f"{failure.ename}: {failure.evalue}")
+    except Exception as failure:  # a kernel that died, say: whatever it was, the next notebook has its turn
+        error = last_line(f"{type(failure).__name__}: {failure}")
+    duration_s = time.perf_counter() - start
+    notebook = nbformat.read(executed if executed.exists() else path, as_version=4)
+    title = title_of(notebook, default=path.stem)
+    write_html(notebook, title, out / "html" / f"{path.stem}.html")
+    figures = extract_figures(notebook, out / "figures" / path.stem)
+    return NotebookRun(path.stem, title, duration_s, error, figures)
+
+
+def last_line(message: str) -> str:
+    """The last line of an error's message, where Python puts what went wrong."""
+    return message.strip().splitlines()[-1]

@@ -1,0 +1,84 @@
+"""Intervals over seeds and the verdict that an interval gives."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from mecsim.training import WINDOW
+
+Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
+CONFIDENCE = 0.95
+
+
+class Interval(NamedTuple):
+    """A mean over seeds with its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+
+def interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+    """Mean and Student interval (95 % by default) of independent values, one a seed.
+
+    Raises:
+        ValueError: fewer than two values, or one that is not finite.
+    """
+    array = np.asarray(values, float)
+    if array.ndim != 1 or array.size < 2 or not np.isfinite(array).all():
+        raise ValueError(
+            f"values = {array.tolist()} are not allowed: an interval needs two or more finite numbers."
+        )
+    mean = float(array.mean())
+    reach = float(stats.t.ppf((1 + confidence) / 2, array.size - 1) * stats.sem(array))
+    return Interval(mean, mean - reach, mean + reach, array.size)
+
+
+def verdict(margin: Interval) -> Verdict:
+    """A claim holds where its margin is surely above 0, fails where it is surely not above 0."""
+    if margin.low > 0:
+        return "reproduced"
+    if margin.high <= 0:
+        return "not reproduced"
+    return "inconclusive"
+
+
+def weakest(parts: ArrayLike) -> Interval:
+    """The interval that decides a claim of several parts, all of which must hold.
+
+    That all hold is sure where each surely does, so the lower end is that of the part's own 95 % interval. That one of
+    many fails happens by chance more often than that one does, so the upper end is that of the 95 % interval for all
+    parts at once (Bonferroni).
+
+    Args:
+        parts: the margin of every part for every seed, (seeds, parts).
+
+    Returns:
+        The interval of the part with the worst verdict, and among those of the smallest mean.
+    """
+    order: list[Verdict] = ["not reproduced", "inconclusive", "reproduced"]
+    columns = np.asarray(parts, float).T
+    at_once = 1.0 - (1.0 - CONFIDENCE) / len(columns)
+    intervals = [interval(part)._replace(high=interval(part, at_once).high) for part in columns]
+    return min(intervals, key=lambda part: (order.index(verdict(part)), part.mean))
+
+
+def trend(series: ArrayLike) -> np.ndarray:
+    """Fitted change over a sweep, as a share of its mean: least-squares slope times span, (..., points) -> (...)."""
+    array = np.asarray(series, float)
+    steps = np.arange(array.shape[-1]) - (array.shape[-1] - 1) / 2
+    slope = (array * steps).sum(axis=-1) / (steps**2).sum()
+    return slope * (array.shape[-1] - 1) / array.mean(axis=-1)
+
+
+def trailing_mean(incomes: NDArray, window: int = WINDOW) -> NDArray:
+    """The average income curve of Fig. 3: the mean over the last `window` slots, fewer at the start (A18)."""
+    sums = np.cumsum(np.concatenate([np.zeros((*incomes.shape[:-1], 1)), incomes], axis=-1), axis=-1)
+    ends = np.arange(1, incomes.shape[-1] + 1)
+    starts = np.maximum(ends - window, 0)
+    return (sums[..., ends] - sums[..., starts]) / (ends - starts)

@@ -1,0 +1,227 @@
+"""Lines 3 to 8 of Algorithm 1, compiled: which tasks each BS discards, state after state; the only compiled code.
+
+Discarding a task lowers the interference (3) in its cell, and with it every demand (18) and, upwards, every priority
+there. Two things follow, so that line 6 need not look at every task again after each removal:
+
+- A priority worked out earlier is a lower bound of today's. The lowest is found by working out again only the task
+  that looks lowest, in a heap.
+- A demand never falls below what it would be if all others on the BS were silent. While even these least demands
+  exceed what the BS has, somebody has to go, whatever the demands are.
+
+What then remains are few tasks, and these are all looked at again after each removal, as the paper has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, log2
+
+import numpy as np
+from numba import njit
+
+OPTIONS = {"error_model": "numpy", "nogil": True}
+QUIET = 1e-3
+"""Power that a BS still hears, as a share of the sum it was subtracted from, below which that sum is made afresh."""
+SIGNATURE = (
+    "void(int64[:, ::1], int8[:, ::1], int64[::1], int64[::1], float64[:, :, ::1], float64[:, ::1], float64[::1], "
+    "int64[::1], boolean, boolean, int64[:, ::1], float64[:, ::1], float64[:, ::1])"
+)
+
+
+def _cached(function: Callable) -> Callable:
+    """Compiles a function for `SIGNATURE`, and keeps the machine code on disk where that can be written."""
+    try:
+        return njit(SIGNATURE, cache=True, **OPTIONS)(function)
+    except (OSError, RuntimeError):
+        return njit(SIGNATURE, **OPTIONS)(function)
+
+
+@njit(**OPTIONS)
+def _standing(task, number, n_tasks, others_w, by_index):
+    """Where a task stands in line 6 under some interference; `task` is a row of the table of `fit`.
+
+    Returns:
+        Its key, lowest first: varrho > 0, or <= 0 for a task that cannot meet its deadline; and what it counts in
+        (10): l, or what the actor asked for, infinite for a task that cannot meet its deadline.
+    """
+    received, bandwidth, noise, size = task[0], task[1], task[2], task[3]
+    cycles, award, left, asked = task[4], task[5], task[6], task[7]
+    rate = bandwidth * log2(1.0 + received / (noise + others_w))
+    slack = left - size / rate if rate > 0 else -inf
+    required = cycles / slack if slack > 0 else inf
+    if slack > 0 and required <= asked:
+        return award / required, required if asked == inf else asked
+    if by_index:
+        return float(number - n_tasks), inf
+    return (asked / required if slack > 0 else slack) - 1.0, inf
+
+
+@njit(**OPTIONS)
+def _comes_first(one, other, tier, key):
+    """Is a task discarded before another: by tier, then key, then number?"""
+    if tier[one] != tier[other]:
+        return tier[one] < tier[other]
+    return key[one] < key[other] or (key[one] == key[other] and one < other)
+
+
+@njit(**OPTIONS)
+def _sift(heap, size, place, tier, key):
+    """Moves the entry at a place of a heap down to where it belongs."""
+    entry = heap[place]
+    while 2 * place + 1 < size:
+        child = 2 * place + 1
+        if child + 1 < size and _comes_first(heap[child + 1], heap[child], tier, key):
+            child += 1
+        if not _comes_first(heap[child], entry, tier, key):
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = entry
+
+
+@njit(**OPTIONS)
+def _heard(kept, received, first, end):
+    """The power that a BS receives from the devices of its cell that transmit, added up afresh."""
+    total = 0.0
+    for task in range(first, end):
+        if kept[task] >= 0:
+            total += received[task]
+    return total
+
+
+@njit(**OPTIONS)
+def _fit_one(kept, tier, cell, first, tasks, alpha, capacity, bs, by_index, heard, removed, order, key, need):
+    """Lines 4 to 8 for one BS of one state, which has seen `removed` removals before; returns how many it has then."""
+    n_tasks, received = len(kept), tasks[:, 0]
+    heap, size = np.empty(n_tasks, np.int64), 0
+    outside = np.zeros(len(heard))
+    for task in range(n_tasks):
+        if kept[task] == bs:
+            heap[size] = task
+            size += 1
+        elif kept[task] >= 0:
+            outside[cell[task]] += received[task]
+    alive = heap[:size].copy()
+
+    ceiling = 2.0 * capacity + 1.0
+    least, total, shielded = np.empty(n_tasks), 0.0, 0.0
+    for task in alive:
+        here = cell[task]
+        _, hz = _standing(tasks[task], task, n_tasks, alpha * outside[here], by_index)
+        least[task] = min(hz, ceiling)
+        total += least[task]
+        if tier[task]:
+            shielded += least[task]
+        others = alpha * max(heard[here] - received[task], 0.0)
+        key[task], _ = _standing(tasks[task], task, n_tasks, others, by_index)
+    for place in range(size // 2 - 1, -1, -1):
+        _sift(heap, size, place, tier, key)
+    loudest = heard.copy()
+    excess = total - max(capacity, shielded) - size * size * 2.3e-16 * ceiling
+    while excess > 0.0 and size:
+        task = heap[0]
+        here = cell[task]
+        others = alpha * max(heard[here] - received[task], 0.0)
+        now, hz = _standing(tasks[task], task, n_tasks, others, by_index)
+        if now > key[task]:
+            key[task] = now
+            _sift(heap, size, 0, tier, key)
+            if heap[0] != task:
+                continue
+        size -= 1
+        heap[0] = heap[size]
+        _sift(heap, size, 0, tier, key)
+        kept[task], order[task], key[task], need[task] = -1, removed, now, hz
+        removed += 1
+        excess -= least[task]
+        heard[here] -= received[task]
+        if heard[here] < QUIET * loudest[here]:
+            heard[here] = loudest[here] = _heard(kept, received, first[here], first[here + 1])
+
+    for here in range(len(heard)):
+        heard[here] = _heard(kept, received, first[here], first[here + 1])
+    while True:
+        total, lowest, lowest_hz = 0.0, -1, 0.0
+        for task in alive:
+            if kept[task] != bs:
+                continue
+            others = alpha * max(heard[cell[task]] - received[task], 0.0)
+            key[task], hz = _standing(tasks[task], task, n_tasks, others, by_index)
+            total += hz
+            if lowest < 0 or _comes_first(task, lowest, tier, key):
+                lowest, lowest_hz = task, hz
+        if total <= capacity:
+            return removed
+        kept[lowest], order[lowest], need[lowest] = -1, removed, lowest_hz
+        removed += 1
+        here = cell[lowest]
+        heard[here] = _heard(kept, received, first[here], first[here + 1])
+
+
+@njit(**OPTIONS)
+def _fit_once(kept, tier, capacity, bs, removed, order, key, need):
+    """Lines 4 to 8 for one BS of one state, with the keys and demands of before the first removal."""
+    members = np.flatnonzero(kept == bs)
+    members = members[np.argsort(key[members], kind="mergesort")]
+    members = members[np.argsort(tier[members], kind="mergesort")]
+    total, last = 0.0, len(members)
+    while last:
+        total += need[members[last - 1]]
+        if total > capacity:
+            break
+        last -= 1
+    for task in members[:last]:
+        kept[task], order[task] = -1, removed
+        removed += 1
+    return removed
+
+
+@_cached
+def fit(kept, tier, cell, first, tasks, capacity, alpha, visits, one_shot, by_index, order, key, need):
+    """Lines 3 to 8 in every state of a batch, in place.
+
+    Args:
+        kept: the BS of each task, (states, n_tasks); a discarded task becomes -1.
+        tier: 0 for tasks to discard first, 1 for shielded ones, (states, n_tasks).
+        cell: the serving BS of each task, ascending.
+        first: the first task of each cell, and the number of tasks, (n_bs + 1,).
+        tasks: p h in W, bandwidth in Hz, B N0 in W, z in bit, z v in cycles, g, delta - d^c in s, and the CPU that the
+            actor asked for in Hz, infinite where (18) decides, (states, n_tasks, 8).
+        capacity: F of each BS in Hz, (states, n_bs).
+        alpha: the interference factor, (states,).
+        visits: the BSs in the order of line 3.
+        one_shot: are keys and demands those of before the first removal?
+        by_index: do hopeless tasks go in the order of their number, rather than the worst slack first?
+        order: -1 everywhere before; after it, of a task that was discarded the number of its removal.
+        key, need: room for what line 6 saw of a task at its removal, see `_standing`, (states, n_tasks).
+    """
+    n_states, n_tasks = kept.shape
+    heard = np.empty(len(first) - 1)
+    for s in range(n_states):
+        for bs in range(len(heard)):
+            heard[bs] = _heard(kept[s], tasks[s, :, 0], first[bs], first[bs + 1])
+        if one_shot:
+            for task in range(n_tasks):
+                others = alpha[s] * max(heard[cell[task]] - tasks[s, task, 0], 0.0)
+                key[s, task], need[s, task] = _standing(tasks[s, task], task, n_tasks, others, by_index)
+        removed = 0
+        for bs in visits:
+            if one_shot:
+                removed = _fit_once(kept[s], tier[s], capacity[s, bs], bs, removed, order[s], key[s], need[s])
+            else:
+                removed = _fit_one(
+                    kept[s],
+                    tier[s],
+                    cell,
+                    first,
+                    tasks[s],
+                    alpha[s],
+                    capacity[s, bs],
+                    bs,
+                    by_index,
+                    heard,
+                    removed,
+                    order[s],
+                    key[s],
+                    need[s],
+                )

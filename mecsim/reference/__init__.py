@@ -1,0 +1,1 @@
+"""Oracles that tests and notebooks hold the rest against: slow, and written apart from what they check."""
