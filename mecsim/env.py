@@ -96,7 +96,7 @@ class CollaborativeMEC(_TwinFace, gymnasium.Env):
         """Refines a proto-action, carries it out and moves to the next slot."""
         observation, result, executed = self._act(action)
         info = {"executed": executed, "completed": int(result.completed.sum())}
-        return observation, result.income, False, False, info
+        return observation, float(result.income), False, False, info
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which choices (discard, BS-1, ..., BS-N) are worth a try for each device, (n_devices, 1 + n_bs).
@@ -173,17 +173,19 @@ class CollaborativeMECVector(_TwinFace, VectorEnv):
             "completed": result.completed.sum(axis=1),
             "_completed": every.copy(),
         }
-        return observations, result.income, none, none.copy(), info
+        return observations, np.asarray(result.income), none, none.copy(), info
 
     def _world(self, index: int, seed: int | None) -> int:
         """The seed of a twin's streams; without one, the next of those that its last seed leads to."""
-        if seed is not None or self._worlds[index] is None:
-            self._worlds[index], _ = seeding.np_random(seed)
-        return seed if seed is not None else int(self._worlds[index].integers(2**31))
+        world = self._worlds[index]
+        if seed is not None or world is None:
+            world, _ = seeding.np_random(seed)
+            self._worlds[index] = world
+        return seed if seed is not None else int(world.integers(2**31))
 
 
 gymnasium.register(
     ID,
-    entry_point=CollaborativeMEC,
-    vector_entry_point=CollaborativeMECVector,
+    entry_point=f"{__name__}:CollaborativeMEC",
+    vector_entry_point=f"{__name__}:CollaborativeMECVector",
 )

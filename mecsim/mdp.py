@@ -43,7 +43,7 @@ class Encoder:
             "deadline_s": (scenario.deadline_s[0] * min(scenario.deadline_scale), scenario.deadline_s[1]),
         }
         self._usual_rate = self._typical_rate()
-        self._usual_energy = np.mean(scenario.power_w) * np.mean(scenario.size_bits) / self._usual_rate
+        self._usual_energy = float(np.mean(scenario.power_w) * np.mean(scenario.size_bits) / self._usual_rate)
         self._peers = ~np.eye(k, dtype=bool)
 
     def encode(self, state: SystemState) -> Vector:
@@ -82,7 +82,7 @@ class Encoder:
     def _typical_rate(self) -> float:
         """The interference-free rate at mean power and gain, in bit/s: the middle of nu's scale."""
         scenario = self.scenario
-        received = np.mean(scenario.power_w) * scenario.mean_gain * np.mean(scenario.gain_scale)
+        received = float(np.mean(scenario.power_w) * scenario.mean_gain * np.mean(scenario.gain_scale))
         bandwidth = float(np.mean(scenario.bandwidth_hz))
         return float(physics.uplink_rate_bps(received, 0.0, bandwidth, scenario.noise_w_per_hz))
 

@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Ints = NDArray[np.integer]
 Bools = NDArray[np.bool_]
+Numbers = Array | float
+"""One number for all, or an array that broadcasts."""
 
 ROUNDING = 1e-12
 """Relative slack of the comparisons in (5) and (11), which meet their limit exactly by construction of (18)."""
 
 
-def cell_sum(values: Array, cell: Ints, n_bs: int) -> Array:
+def cell_sum(values: Array | Bools, cell: Ints, n_bs: int) -> Array:
     """Sum of device values over each BS, (..., n_devices) -> (..., n_bs); a negative `cell` counts nowhere."""
     bins = np.where(cell < 0, n_bs, cell)
     if values.ndim == bins.ndim == 1:
-        return np.bincount(bins, weights=values, minlength=n_bs + 1)[:n_bs]
+        return np.bincount(bins, weights=values, minlength=n_bs + 1)[:n_bs].astype(float, copy=False)
     lead = np.broadcast_shapes(values.shape, bins.shape)[:-1]
     rows = np.arange(int(np.prod(lead))).reshape(*lead, 1)
     values, bins = np.broadcast_arrays(values, bins + rows * (n_bs + 1))
@@ -47,7 +49,7 @@ def link_rate_bps(link_bps: Array, cell: Ints, target: Ints) -> Array:
     return np.take_along_axis(pairs, cell * link_bps.shape[-1] + target, axis=-1)
 
 
-def interference_w(offload: Bools, received_w: Array, cell: Ints, n_bs: int, alpha: float = 1.0) -> Array:
+def interference_w(offload: Bools, received_w: Array, cell: Ints, n_bs: int, alpha: Numbers = 1.0) -> Array:
     """Intra-cell interference G, eq. (3), in W, times the interference factor alpha (A1; 1 is eq. (3) as printed).
 
     Args:
@@ -61,25 +63,25 @@ def interference_w(offload: Bools, received_w: Array, cell: Ints, n_bs: int, alp
     return others_w(cell_sum(sent, cell, n_bs)[..., cell], sent, alpha)
 
 
-def others_w(heard_w: Array, own_w: Array, alpha: float) -> Array:
+def others_w(heard_w: Numbers, own_w: Numbers, alpha: Numbers) -> Array:
     """The interference of (3) from the power that a BS receives in all and a device's own share of it, in W."""
     return alpha * np.maximum(heard_w - own_w, 0.0)
 
 
 def uplink_rate_bps(
-    received_w: Array, interference: Array | float, bandwidth_hz: Array, noise_w_per_hz: float
-):
+    received_w: Numbers, interference: Numbers, bandwidth_hz: Numbers, noise_w_per_hz: Numbers
+) -> Array:
     """Uplink rate nu, eq. (2), in bit/s: B log2(1 + p h / (B N0 + G))."""
     return bandwidth_hz * np.log2(1.0 + received_w / (bandwidth_hz * noise_w_per_hz + interference))
 
 
-def uplink_delay_s(size_bits: Array, offload: Bools, rate_bps: Array) -> Array:
+def uplink_delay_s(size_bits: Array, offload: Bools | bool, rate_bps: Array) -> Array:
     """Uplink delay d^w, eq. (4), in s: z x / nu, 0 where nothing is sent, infinite at rate 0."""
     with np.errstate(divide="ignore"):
         return np.where(offload, size_bits / rate_bps, 0.0)
 
 
-def uplink_energy_j(power_w: Array, uplink_s: Array) -> Array:
+def uplink_energy_j(power_w: Array, uplink_s: Numbers) -> Array:
     """Energy of one transmission, the left side of (5), in J: p d^w."""
     return power_w * uplink_s
 
@@ -89,7 +91,7 @@ def affordable(needed_j: Array, energy_j: Array) -> Bools:
     return needed_j <= energy_j * (1.0 + ROUNDING)
 
 
-def next_energy_j(energy_j: Array, harvest_j: Array, spent_j: Array, battery_j: float = np.inf) -> Array:
+def next_energy_j(energy_j: Array, harvest_j: Array, spent_j: Array, battery_j: Numbers = np.inf) -> Array:
     """Energy queue at the next slot, eq. (6), in J; eq. (6) has no cap, a finite battery is assumption A5."""
     return np.minimum(np.maximum(energy_j + harvest_j - spent_j, 0.0), battery_j)
 
@@ -129,7 +131,7 @@ def income(award: Array, completed: Bools) -> Array:
     return np.where(completed, award, 0.0).sum(axis=-1)
 
 
-def slack_s(deadline_s: Array, uplink_s: Array, link_s: Array) -> Array:
+def slack_s(deadline_s: Array, uplink_s: Numbers, link_s: Numbers) -> Array:
     """Time left for computing, the denominator of (18), in s: delta - d^w - d^c."""
     return deadline_s - uplink_s - link_s
 

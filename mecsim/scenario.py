@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from numbers import Real
 from operator import index
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,8 @@ def _links(value: Any) -> Any:
     if isinstance(value, str) and value in ("all", "line", "star"):
         return value
     try:
-        return tuple((index(a), index(b)) for a, b in value)
+        pairs: Any = value
+        return tuple((index(a), index(b)) for a, b in pairs)
     except (TypeError, ValueError):
         raise ValueError("'all', 'line', 'star' or pairs of BSs") from None
 
@@ -70,6 +71,10 @@ class Scenario(Settings):
     Raises:
         SettingError: a value is not allowed; the message names the field, the value and what is allowed.
     """
+
+    if TYPE_CHECKING:  # a number stands for as many as a field has
+
+        def __init__(self, **values: Any) -> None: ...
 
     devices: tuple[Annotated[int, Field(ge=1)], ...] = _quantity(
         (30, 55, 80), "U_i", "devices", "section V", min_length=1
@@ -220,7 +225,7 @@ class Scenario(Settings):
         """Every parameter with its symbol, value, unit and source, for printing."""
         rows = []
         for name, field in type(self).model_fields.items():
-            extra = field.json_schema_extra
+            extra: Any = field.json_schema_extra
             rows.append(Parameter(name, extra["symbol"], getattr(self, name), extra["unit"], extra["source"]))
         return rows
 
@@ -298,6 +303,8 @@ SCALE_FIELDS = (
 )
 PER_BS_FIELDS = ("bandwidth_hz", "cpu_hz", *SCALE_FIELDS)
 
+PresetName = Literal["calibrated", "printed", "physical"]
+
 PRESETS: dict[str, dict[str, Any]] = {
     "calibrated": {},
     "printed": {"interference": 1.0, "mean_gain": 0.2, "tau_s": 12.0},
@@ -310,5 +317,3 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """What each preset changes: `calibrated` is the cell that the calibration rule picks, `printed` keeps eq. (3) to
 the letter, `physical` has -174 dBm/Hz of noise and 3GPP urban path loss at the edge of a 250 m cell."""
-
-PresetName = Literal[tuple(PRESETS)]  # type: ignore[valid-type]

@@ -44,7 +44,7 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
-Changes = Annotated[dict[str, Any], AfterValidator(FrozenDict), Field(default_factory=FrozenDict)]
+Changes = Annotated[dict[str, Any], AfterValidator(FrozenDict)]
 """Fields of another record by name, frozen."""
 
 
@@ -64,7 +64,9 @@ class Settings(BaseModel):
             raise SettingError(_sentence(type(self), error.errors()[0])) from None
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._values() == other._values()
+        return (
+            isinstance(other, type(self)) and type(self) is type(other) and self._values() == other._values()
+        )
 
     def __hash__(self) -> int:
         return hash(tuple(self._values().items()))
@@ -107,7 +109,7 @@ def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
 def _allowed(detail: ErrorDetails) -> str:
     """What a value should do, to follow "it should"; the whole reason where no field is to blame."""
     if detail["type"] == "too_short":
-        return f"have at least {detail['ctx']['min_length']} item"
+        return f"have at least {detail.get('ctx', {})['min_length']} item"
     message = detail["msg"]
     if detail["type"] == "value_error":
         reason = message.removeprefix("Value error, ")

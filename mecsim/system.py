@@ -5,9 +5,8 @@ Device arrays have the shape (n_devices,) in one world and (worlds, n_devices) i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -147,7 +146,7 @@ def stream(seed: int, name: str) -> np.random.Generator:
 
 def generator_state(generator: np.random.Generator) -> dict[str, Any]:
     """The position of a generator as plain numbers and strings, ready for JSON."""
-    return generator.bit_generator.state
+    return dict(generator.bit_generator.state)
 
 
 def restore_generator(generator: np.random.Generator, state: dict[str, Any]) -> None:
@@ -159,8 +158,8 @@ class Streams:
     """One named stream of a seed, or those of many seeds side by side: each gives what it would give alone."""
 
     def __init__(self, seed: int | Sequence[int], name: str) -> None:
-        self._many = not isinstance(seed, Integral)
-        self._generators = [stream(one, name) for one in (seed if self._many else (seed,))]
+        self._many = isinstance(seed, Sequence)
+        self._generators = [stream(one, name) for one in (seed if isinstance(seed, Sequence) else (seed,))]
 
     def draw(self, law: Literal["random", "standard_exponential", "standard_normal"], *shape: int) -> Array:
         """Numbers by a law of `numpy.random.Generator`, (*shape,), or (seeds, *shape)."""
@@ -264,9 +263,11 @@ class Sources:
         if self.scenario.fading != "ar1":
             return self._draw("channel", "standard_exponential")
         real, imag = self._draw("channel", "standard_normal", 2) * np.sqrt(0.5)
-        fresh, memory = real + 1j * imag, self.scenario.fading_memory
-        self._fade = fresh if self._fade is None else memory * self._fade + np.sqrt(1 - memory**2) * fresh
-        return np.abs(self._fade) ** 2
+        fade, memory = real + 1j * imag, self.scenario.fading_memory
+        if self._fade is not None:
+            fade = memory * self._fade + np.sqrt(1 - memory**2) * fade
+        self._fade = fade
+        return np.abs(fade) ** 2
 
 
 def _uniform(unit: Array, ends: tuple[float, float]) -> Array:
@@ -344,7 +345,7 @@ class PhysicalSystem:
         perceive: Callable[[Draw], Draw] | None = None,
     ) -> None:
         self.scenario, seed = in_worlds(scenario, seed)
-        self.worlds = () if isinstance(seed, Integral) else (len(seed),)
+        self.worlds = () if isinstance(seed, int) else (len(seed),)
         self._sources = Sources(self.scenario, seed)
         self._perceive = perceive
         stored = np.minimum(self.scenario.initial_energy_j, self.scenario.battery_j)
@@ -397,10 +398,9 @@ def in_worlds(
     """
     if not isinstance(scenario, Scenario | ScenarioStack):
         scenario = ScenarioStack(scenario)
-    if isinstance(scenario, ScenarioStack) and isinstance(seed, Integral):
-        return scenario, [seed] * len(scenario.members)
-    if isinstance(seed, Integral):
-        return scenario, int(seed)
+    if not isinstance(seed, Iterable):
+        one = int(seed)
+        return scenario, [one] * len(scenario.members) if isinstance(scenario, ScenarioStack) else one
     seeds = [int(one) for one in seed]
     if not seeds:
         raise SettingError("seed = [] is not allowed: there should be at least one world.")

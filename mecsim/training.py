@@ -61,7 +61,7 @@ def train(
             state = twin.state
             action = learner.explore(state)  # lines 5 and 6
             callback.after_action(learner, state, action)
-            income = twin.step(action).income  # line 7
+            income = float(twin.step(action).income)  # line 7
             learner.remember(state, action, callback.told(income), twin.state)  # line 8
             learner.learn()  # lines 9 to 13
             incomes.append(income)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from mecsim.physics import Array
 from mecsim.scenario import NonNegative, Positive, Scenario, ScenarioStack
-from mecsim.settings import Changes, Settings
+from mecsim.settings import Changes, FrozenDict, Settings
 from mecsim.system import (
     Action,
     Draw,
@@ -40,7 +40,7 @@ class Deviation(Settings):
     harvest_bias: Positive = 1.0
     harvest_noise: NonNegative = 0.0
     update_every: Annotated[int, Field(ge=1)] = 1
-    outdated: Changes
+    outdated: Changes = FrozenDict()
 
 
 class Task(NamedTuple):
@@ -116,7 +116,7 @@ class DigitalTwin:
         """The digital model of one BS."""
         served = np.flatnonzero(self.scenario.cell == index)
         return BSModel(
-            [self._task(j) for j in served], self.state.link_bps[index], float(self.state.cpu_hz[index])
+            [self._task(int(j)) for j in served], self.state.link_bps[index], float(self.state.cpu_hz[index])
         )
 
     def channel_gain(self) -> Array:

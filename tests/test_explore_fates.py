@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fleets import EVERY_SETTING
+from worlds import EVERY_SETTING
 
 from mecsim.agents import AGENTS, Agent, make_agent
 from mecsim.agents.base import Offer

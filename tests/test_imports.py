@@ -15,37 +15,28 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-PHYSICS = [
-    "physics",
-    "scenario",
-    "settings",
-    "state",
-    "outcome",
-    "sources",
-    "streams",
-    "system",
-    "twin",
-    "fleet",
-]
-REFINING = ["contest", "removal", "refinement", "fleet_removal", "fleet_refinement"]
+PHYSICS = ["settings", "scenario", "physics", "system", "twin"]
 LIGHT = [
     *PHYSICS,
-    *REFINING,
-    "lookup",
-    "optimum",
+    "kernel",
+    "refinement",
     "mdp",
-    "deployment",
-    "evaluation",
-    "parameters",
-    "literal",
-    "memory",
+    "env",
+    "training",
+    "reference",
+    "bounds",
+    "experiments.figures",
 ]
+"""What runs without PyTorch."""
 
 
 def imported(path: Path) -> set[str]:
-    """The modules of mecsim that a module imports when it is itself imported."""
-    found = set()
-    for node in ast.parse(path.read_text()).body:  # not inside functions, nor under `if TYPE_CHECKING`
+    """The modules of mecsim that a module imports when it is itself imported, and those it names in types alone."""
+    found, tree = set(), ast.parse(path.read_text())
+    for node in [
+        *tree.body,
+        *(one for block in tree.body if isinstance(block, ast.If) for one in block.body),
+    ]:
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -81,14 +72,41 @@ def test_no_module_goes_in_circles() -> None:
 
 
 def test_importing_mecsim_loads_no_heavy_package() -> None:
-    heavy = {"torch", "pandas", "matplotlib", "scipy", "gymnasium", "pydantic", "numpy"}
+    heavy = {"torch", "numba", "pandas", "matplotlib", "scipy", "gymnasium", "pydantic", "numpy"}
     assert not loaded_by("import mecsim") & heavy
 
 
-@pytest.mark.parametrize("heavy", [{"torch"}])
-def test_the_modules_of_the_system_load_no_torch(heavy) -> None:
-    code = "import " + ", ".join(f"mecsim.{name}" for name in [*LIGHT, "env", "env_vector", "plotting"])
-    assert not loaded_by(code) & heavy
+def test_the_modules_of_the_system_load_no_torch() -> None:
+    assert "torch" not in loaded_by("import " + ", ".join(f"mecsim.{name}" for name in LIGHT))
+
+
+def test_numba_is_loaded_when_algorithm_1_is_first_run() -> None:
+    code = (
+        "from mecsim import PhysicalSystem, Scenario, make_agent, refine_discrete, rollout\ns = Scenario()\n"
+    )
+    assert "numba" not in loaded_by(code + "PhysicalSystem(s)")
+    assert "numba" in loaded_by(code + "rollout(make_agent('OLNPO', s), PhysicalSystem(s), 1)")
+
+
+class TestThePublicNames:
+    def test_dir_lists_them_and_nothing_else(self) -> None:
+        assert dir(mecsim) == sorted(mecsim.__all__)
+        assert {"Scenario", "PhysicalSystem", "INTO", "rollout", "physics"} <= set(mecsim.__all__)
+
+    def test_each_is_there_and_has_a_docstring_of_its_own(self) -> None:
+        for name in mecsim.__all__:
+            value = getattr(mecsim, name)
+            assert isinstance(value, dict) or value.__doc__, name
+
+    def test_the_list_that_type_checkers_read_is_the_one_that_is_loaded(self) -> None:
+        stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
+        names = {one.name for node in stub.body if isinstance(node, ast.ImportFrom) for one in node.names}
+        assert names == set(mecsim.__all__)
+        assert (PACKAGE / "py.typed").exists()
+
+    def test_a_name_that_is_not_there(self) -> None:
+        with pytest.raises(AttributeError, match="Fleet"):
+            mecsim.Fleet  # noqa: B018
 
 
 def test_the_baselines_load_no_torch() -> None:
@@ -102,33 +120,34 @@ def test_the_baselines_load_no_torch() -> None:
 @pytest.mark.parametrize("name", [f"mecsim.{name}" for name in PHYSICS])
 def test_physics_knows_nothing_of_learning_plots_or_experiments(name) -> None:
     above = (
-        "mecsim.agents",
-        "mecsim.experiments",
-        "mecsim.experiments.figures",
-        "mecsim.training",
-        "mecsim.env",
+        "agents",
+        "experiments",
+        "training",
+        "env",
+        "bounds",
+        "explore",
+        "reference",
+        "refinement",
+        "mdp",
     )
+    assert not {other for other in reached(name) if other.startswith(tuple(f"mecsim.{one}" for one in above))}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in MODULES if name.startswith(("mecsim.agents", "mecsim.bounds"))]
+)
+def test_agents_and_bounds_know_nothing_of_plots_or_experiments(name) -> None:
+    above = ("mecsim.experiments", "mecsim.explore", "mecsim.reference")
     assert not {other for other in reached(name) if other.startswith(above)}
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("mecsim.agents")])
-def test_agents_know_nothing_of_plots_or_experiments_nor_of_the_plant(name) -> None:
-    above = ("mecsim.experiments", "mecsim.experiments.figures", "mecsim.system", "mecsim.twin")
-    assert not {other for other in reached(name) if other.startswith(above)}
-
-
-def test_plots_know_nothing_of_agents_or_the_system() -> None:
-    below = ("mecsim.agents", "mecsim.experiments", "mecsim.system", "mecsim.twin", "mecsim.scenario")
-    assert not {other for other in reached("mecsim.experiments.figures") if other.startswith(below)}
+def test_agents_do_not_make_a_plant_or_a_twin(name) -> None:
+    tree = ast.walk(ast.parse(MODULES[name].read_text()))
+    names = {one.name for node in tree if isinstance(node, ast.ImportFrom) for one in node.names}
+    assert not names & {"PhysicalSystem", "DigitalTwin"}
 
 
 def test_physics_alone_is_numpy_alone() -> None:
     assert GRAPH["mecsim.physics"] == set()
     assert not loaded_by("import mecsim.physics") & {"scipy", "pydantic", "pandas"}
-
-
-def test_every_name_on_offer_is_there() -> None:
-    for name in mecsim.__all__:
-        assert getattr(mecsim, name) is not None
-    with pytest.raises(AttributeError, match="has no attribute 'Scenari'"):
-        _ = mecsim.Scenari

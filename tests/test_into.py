@@ -6,9 +6,8 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from fleets import assert_same_bits, stacked
 from torch import nn
-from worlds import TINY, random_state
+from worlds import TINY, assert_same_bits, random_state, stacked
 
 from mecsim.agents.into import INTO, INTOSettings
 from mecsim.refinement import nearest_discrete, refine

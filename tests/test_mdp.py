@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fleets import stacked
 from hypothesis import given
-from worlds import TINY, random_placement, random_state, scenarios, seeds
+from worlds import TINY, random_placement, random_state, scenarios, seeds, stacked
 
 from mecsim.mdp import Encoder
 from mecsim.refinement import nearest_discrete, refine_discrete

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from mecsim.settings import SettingError, Settings
+from mecsim.scenario import Scenario
+from mecsim.settings import Changes, FrozenDict, SettingError, Settings
 
 
 class Kettle(Settings):
@@ -61,10 +62,62 @@ def test_replace_copies_and_validates() -> None:
         kettle.replace(lids="on")
 
 
+class Pot(Settings):
+    """A record with another's fields in it."""
+
+    changes: Changes = FrozenDict()
+    lid: Kettle = Kettle()
+
+
 def test_equal_by_value_hashable_and_copied_whole() -> None:
     assert Kettle() == Kettle(litres=1)
     assert hash(Kettle()) == hash(Kettle(litres=1))
     assert Kettle() != Kettle(litres=2)
     assert len({Kettle(), Kettle(litres=1), Kettle(litres=2)}) == 2
-    for twin in (copy.deepcopy(Kettle(lid="off")), pickle.loads(pickle.dumps(Kettle(lid="off")))):
-        assert twin == Kettle(lid="off")
+    for one in (Kettle(lid="off"), Pot(changes={"a": [1, {"b": 2}]})):
+        for twin in (
+            copy.copy(one),
+            copy.deepcopy(one),
+            pickle.loads(pickle.dumps(one)),
+            one.model_copy(deep=True),
+        ):
+            assert twin == one
+            assert hash(twin) == hash(one)
+
+
+def test_frozen_all_the_way_down() -> None:
+    given = {"tau_s": 4.0, "devices": [1, 2], "outdated": {"cpu_hz": [1e9]}}
+    pot = Pot(changes=given)
+    given["devices"].append(3)
+    assert pot.changes == {"tau_s": 4.0, "devices": (1, 2), "outdated": {"cpu_hz": (1e9,)}}
+    for change in (
+        lambda: pot.changes.__setitem__("tau_s", 5.0),
+        lambda: pot.changes["outdated"].update(cpu_hz=1),
+        lambda: pot.changes.pop("tau_s"),
+        lambda: pot.changes.setdefault("x", 1),
+        lambda: pot.changes.clear(),
+        lambda: pot.changes.__ior__({"x": 1}),
+        lambda: pot.changes.__delitem__("tau_s"),
+        lambda: pot.changes.popitem(),
+    ):
+        with pytest.raises(TypeError, match="these settings are frozen"):
+            change()
+    assert pot.model_dump(mode="json") == {
+        "changes": {"tau_s": 4.0, "devices": [1, 2], "outdated": {"cpu_hz": [1e9]}},
+        "lid": {"litres": 1.0, "lid": "on", "holes": [1, 2]},
+    }
+    assert {**pot.changes, "x": 1}["x"] == 1
+    assert hash(Pot(changes={"a": 1, "b": 2})) == hash(Pot(changes={"b": 2, "a": 1}))
+    assert Pot().replace(changes={"a": [1]}).changes == {"a": (1,)}
+
+
+def test_a_copy_with_changes_is_validated_and_keeps_nothing_worked_out_before() -> None:
+    scenario = Scenario()
+    assert scenario.per_bs("cpu_hz").tolist() == [5e9] * 3
+    for slower in (scenario.replace(cpu_hz=1e9), scenario.model_copy(update={"cpu_hz": (1e9,)})):
+        assert slower.per_bs("cpu_hz").tolist() == [1e9] * 3
+        assert slower == Scenario(cpu_hz=1e9)
+    with pytest.raises(SettingError, match=r"Scenario\.cpu_hz = -1 is not allowed"):
+        scenario.model_copy(update={"cpu_hz": -1})
+    again = pickle.loads(pickle.dumps(scenario))
+    assert again.per_device("cpu_hz").shape == (165,)

@@ -1,10 +1,17 @@
-"""`train` is the loop of Algorithm 2."""
+"""`train` is the loop of Algorithm 2, `rollout` what a frozen agent does; both write down what happens."""
 
-from worlds import TINY, random_placement
+import ctypes
+from types import SimpleNamespace
 
+import numpy as np
+import pytest
+from worlds import TINY, place, random_placement, same_bits
+
+from mecsim.agents import Agent, make_agent
 from mecsim.refinement import refine_discrete
-from mecsim.training import train
-from mecsim.twin import DigitalTwin
+from mecsim.system import Action, PhysicalSystem, SystemState
+from mecsim.training import Callback, keep_freed_memory, rollout, train
+from mecsim.twin import Deviation, DigitalTwin
 
 
 class Recorder:
@@ -52,16 +59,30 @@ def test_a_resumed_training_does_the_slots_that_are_left() -> None:
     assert again.calls == []
 
 
-def test_after_every_slot_the_incomes_so_far_are_handed_out() -> None:
-    seen: list[int] = []
-    train(
-        Recorder(),
-        DigitalTwin(TINY, 1),
-        5,
-        progress=False,
-        after_slot=lambda incomes: seen.append(len(incomes)),
-    )
-    assert seen == [1, 2, 3, 4, 5]
+def test_a_callback_looks_on_and_may_change_what_the_learner_is_told() -> None:
+    class Onlooker(Callback):
+        def __init__(self) -> None:
+            self.seen: list[tuple] = []
+
+        def after_action(self, learner, state, action) -> None:
+            assert learner is recorder
+            self.seen.append(("action", state.slot, action.placement.tolist()))
+
+        def told(self, income: float) -> float:
+            return 2.0 * income - 1.0
+
+        def after_slot(self, incomes: list[float]) -> None:
+            self.seen.append(("slot", len(incomes), incomes[-1]))
+
+    recorder, onlooker = Recorder(), Onlooker()
+    incomes = train(recorder, DigitalTwin(TINY, 1), 3, progress=False, callback=onlooker)
+    remembered = [call for call in recorder.calls if call[0] == "remember"]
+    assert [call[3] for call in remembered] == (2.0 * incomes - 1.0).tolist()
+    assert onlooker.seen == [
+        one
+        for slot, call in enumerate(remembered)
+        for one in (("action", slot, call[2]), ("slot", slot + 1, incomes[slot]))
+    ]
 
 
 def test_a_bar_shows_the_running_income(capsys) -> None:
@@ -69,3 +90,82 @@ def test_a_bar_shows_the_running_income(capsys) -> None:
     shown = capsys.readouterr().err
     assert "3/3" in shown
     assert f"income={incomes.mean():.1f}" in shown
+
+
+class Witness(Agent):
+    """Decides like all-on and keeps what it saw and did."""
+
+    def act(self, state: SystemState) -> Action:
+        if not hasattr(self, "seen"):
+            self.seen, self.done = [], []
+        action = make_agent("all-on", self.scenario).act(state)
+        self.seen.append(state)
+        self.done.append(action)
+        return action
+
+
+def test_a_record_is_what_the_system_did() -> None:
+    witness, mirror = Witness(TINY), PhysicalSystem(TINY, 3)
+    record = rollout(witness, PhysicalSystem(TINY, 3), 6)
+    assert [len(field) for field in record] == [6] * len(record)
+    for t, action in enumerate(witness.done):
+        assert same_bits(witness.seen[t], mirror.state)
+        result = mirror.step(action)
+        assert record.income[t] == result.income
+        assert record.completed[t] == result.completed.sum() == action.offload.sum()
+        assert record.helped[t] == (action.placement[action.offload] != TINY.cell[action.offload]).sum()
+        by_cell = [int(action.offload[TINY.cell == bs].sum()) for bs in range(3)]
+        assert record.offloading[t].tolist() == by_cell
+        for bs in range(3):
+            used = action.cpu_hz[action.placement == bs].sum()
+            assert record.idle_cpu[t, bs] == pytest.approx(1 - used / 5e9)
+    assert record.income.sum() > 0
+
+
+def test_a_device_counts_for_the_cell_that_serves_it_wherever_its_task_is_computed() -> None:
+    class Sender(Agent):
+        def act(self, state: SystemState) -> Action:
+            return place(1, 1, -1, *[-1] * 9, cpu_hz=1e9)
+
+    scenario = TINY.replace(initial_energy_j=1.0)
+    record = rollout(Sender(scenario), PhysicalSystem(scenario), 2)
+    assert record.offloading.tolist() == [[2, 0, 0], [2, 0, 0]]
+    assert record.helped.tolist() == [2, 2]
+    assert record.idle_cpu == pytest.approx(np.array([[1, 0.6, 1], [1, 0.6, 1]]))
+
+
+def test_through_a_twin_the_agent_sees_what_the_twin_believes() -> None:
+    witness, plant = Witness(TINY), PhysicalSystem(TINY, 3)
+    twin = DigitalTwin(TINY, 9, Deviation(gain_bias=2.0))
+    record = rollout(witness, plant, 5, twin)
+    mirror = PhysicalSystem(TINY, 3)
+    for t, action in enumerate(witness.done):
+        assert np.array_equal(witness.seen[t].gain, mirror.state.gain * 2.0)
+        assert record.income[t] == mirror.step(action).income
+    assert same_bits(mirror.state, plant.state)
+
+
+def test_an_overestimated_channel_costs_income() -> None:
+    agent = make_agent("all-on", TINY)
+    honest = rollout(agent, PhysicalSystem(TINY, 3), 30, DigitalTwin(TINY, 3)).income.mean()
+    fooled = rollout(
+        agent, PhysicalSystem(TINY, 3), 30, DigitalTwin(TINY, 3, Deviation(gain_bias=5.0))
+    ).income.mean()
+    assert fooled < 0.9 * honest
+
+
+def test_a_twin_can_be_the_system() -> None:
+    agent = make_agent("all-on", TINY)
+    assert same_bits(rollout(agent, DigitalTwin(TINY, 3), 5), rollout(agent, PhysicalSystem(TINY, 3), 5))
+
+
+def test_glibc_is_asked_for_both_thresholds(monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *pair: asked.append(pair)))
+    keep_freed_memory()
+    assert asked == [(-3, 32 * 2**20), (-1, 2**30)]
+
+
+def test_other_allocators_are_left_alone(monkeypatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
+    keep_freed_memory()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from importlib import import_module
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import AfterValidator
 
 from mecsim.physics import Array, Bools, Ints
 from mecsim.refinement import Refinement
@@ -92,8 +93,6 @@ AGENTS = {
 }
 """Where each agent's class is; an agent is imported when it is first asked for, so that physics needs no torch."""
 
-AgentName = Literal[tuple(AGENTS)]  # type: ignore[valid-type]
-
 
 def agent_class(name: str) -> type[Agent]:
     """The class of an agent.
@@ -105,6 +104,16 @@ def agent_class(name: str) -> type[Agent]:
         raise SettingError(f"agent = {name!r} is not allowed: it should be one of {', '.join(AGENTS)}.")
     module, _, attribute = AGENTS[name].partition(":")
     return getattr(import_module(module), attribute)
+
+
+def _known(name: str) -> str:
+    if name not in AGENTS:
+        raise ValueError(f"one of {', '.join(AGENTS)}")
+    return name
+
+
+AgentName = Annotated[str, AfterValidator(_known)]
+"""The name of an agent, in settings."""
 
 
 def make_agent(name: str, scenario: Scenario, seed: int = 0, **settings: Any) -> Agent:

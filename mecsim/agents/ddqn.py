@@ -51,6 +51,7 @@ class DDQN(Learner):
 
     vectorized = True
     Settings = DDQNSettings
+    settings: DDQNSettings
 
     def __init__(
         self,

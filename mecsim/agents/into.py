@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -65,6 +65,7 @@ class INTO(Learner):
 
     vectorized = True
     Settings = INTOSettings
+    settings: INTOSettings
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class INTO(Learner):
             "critic": make_optimiser(self.critic, settings.critic_learning_rate),
         }
         self.replay = Replay(settings.replay_size, states, actions, seed, self.device)
-        self._proto = np.empty(0, np.float32)
+        self._proto: Any = np.empty(0, np.float32)
 
     def act(self, state: SystemState) -> Action:
         return refine(self.scenario, state, self.proto_action(state), self.refinement)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx
 
 from mecsim.system import stream
 
@@ -22,10 +22,10 @@ class Linear(nn.Linear):
         super().__init__(inputs, outputs)
         self.relu = relu
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        if _served(inputs):
-            return _Affine.apply(inputs, self.weight, self.bias, self.relu)
-        outputs = super().forward(inputs)
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (PyTorch's name)
+        if _served(input):
+            return _Affine.apply(input, self.weight, self.bias, self.relu)
+        outputs = super().forward(input)
         return torch.relu(outputs) if self.relu else outputs
 
     def extra_repr(self) -> str:
@@ -40,13 +40,14 @@ def _served(inputs: Tensor) -> bool:
 
 class _Affine(Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, inputs: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
         outputs = _product(weight, inputs).t().add_(bias)
         ctx.save_for_backward(inputs, weight, outputs.relu_() if relu else None)
         return outputs
 
     @staticmethod
-    def backward(ctx: FunctionCtx, slope: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:
+        (slope,) = grad_outputs
         inputs, weight, cut_off = ctx.saved_tensors
         needs_inputs, needs_weight, *_ = ctx.needs_input_grad
         if cut_off is not None:
@@ -103,8 +104,9 @@ def descend(loss: Tensor, network: nn.Module, optimiser: torch.optim.Optimizer) 
 @torch.no_grad()
 def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
     """Moves a target network, eqs. (21) and (22): theta' = rate theta + (1 - rate) theta'."""
-    last_first = (list(network.parameters())[::-1] for network in (target, source))
-    torch._foreach_lerp_(*last_first, rate)  # the next pass begins with what is then still in the cache
+    followed, leading = (list[Tensor](network.parameters())[::-1] for network in (target, source))
+    # Last weights first: the next pass begins with what is then still in the cache.
+    torch._foreach_lerp_(followed, leading, rate)  # pyright: ignore[reportCallIssue, reportPrivateImportUsage]
 
 
 def optimiser_tensors(optimiser: torch.optim.Adam) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from mecsim.agents import Agent, AgentName, agent_class
 from mecsim.experiments.provenance import NUMERICS
 from mecsim.refinement import Refinement
 from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
-from mecsim.settings import Changes, SettingError, Settings
+from mecsim.settings import Changes, FrozenDict, SettingError, Settings
 from mecsim.twin import Deviation
 
 LEARNERS = ("INTO", "DDQN")
@@ -44,12 +44,12 @@ class Run(Settings):
 
     agent: AgentName
     preset: PresetName = "calibrated"
-    changes: Changes
-    settings: Changes
-    refinement: Changes
-    shift: Changes
+    changes: Changes = FrozenDict()
+    settings: Changes = FrozenDict()
+    refinement: Changes = FrozenDict()
+    shift: Changes = FrozenDict()
     shift_at: Count = 0
-    deviation: Changes
+    deviation: Changes = FrozenDict()
     slots: Count = 2000
     evaluation_slots: Annotated[int, Field(ge=1)] = 500
     seed: Count = 0

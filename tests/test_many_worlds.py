@@ -1,0 +1,329 @@
+"""Many worlds stepped at once: each goes the way that it goes alone, bit for bit, through the same code."""
+
+import copy
+import json
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from worlds import (
+    EVERY_SETTING,
+    TINY,
+    assert_same_bits,
+    random_placement,
+    random_proto,
+    random_state,
+    same_bits,
+    scenarios,
+    seeds,
+    stacked,
+    stacked_protos,
+)
+
+from mecsim import (
+    AGENTS,
+    DDQN,
+    INTO,
+    PRESETS,
+    Action,
+    Agent,
+    Deviation,
+    DigitalTwin,
+    PhysicalSystem,
+    Refinement,
+    Scenario,
+    ScenarioStack,
+    SettingError,
+    SystemState,
+    make_agent,
+    outcome,
+    refine,
+    refine_discrete,
+    rollout,
+)
+
+DIFFERING = [
+    {},
+    {"cpu_hz": (1e9, 2e9, 3e9), "bandwidth_hz": 2e6, "noise_w_per_hz": 2e-8, "interference": 1.0},
+    {
+        "tau_s": 12.0,
+        "link_bps": 1e6,
+        "battery_j": 0.01,
+        "initial_energy_j": 1.0,
+        "deadline_scale": (1.0, 2.0, 3.0),
+    },
+    {
+        "size_bits": (1e4, 2e4),
+        "award_scale": (3.0, 1.0, 1.0),
+        "power_w": 0.1,
+        "mean_gain": 2.0,
+        "harvest_w": 2e-3,
+    },
+]
+"""Changes of numbers alone, one set for each of several worlds."""
+
+
+def check_the_way(scenario, worlds: list[int], slots: int) -> float:
+    """Many worlds at once and each alone, under the same random offers; returns what they earn in all."""
+    many, earned = PhysicalSystem(scenario, worlds), 0.0
+    own = [scenario] * len(worlds) if isinstance(scenario, Scenario) else scenario
+    alone = [DigitalTwin(*pair) for pair in zip(own, worlds, strict=True)]
+    for slot in range(slots):
+        assert_same_bits(many.state, [one.state for one in alone])
+        offers = [random_placement(own[0], slot + world) for world in worlds]
+        taken = refine_discrete(many.scenario, many.state, np.stack(offers))
+        actions = [refine_discrete(one.scenario, one.state, o) for one, o in zip(alone, offers, strict=True)]
+        assert_same_bits(taken, actions)
+        result = many.step(taken)
+        assert_same_bits(result, [one.step(action) for one, action in zip(alone, actions, strict=True)])
+        earned += result.income.sum()
+    return earned
+
+
+class TestTheWayOfOneWorld:
+    @pytest.mark.parametrize("preset", PRESETS)
+    def test_at_the_paper_s_size(self, preset) -> None:
+        assert check_the_way(Scenario.preset(preset), [5, 0, 70], slots=8) > 0
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"power_drawn": "each slot"},
+            {"fading": "constant"},
+            {"fading": "ar1"},
+            {"fading": "path_loss"},
+            {"state_rate": "all-transmit"},
+            {"state_rate": "last-slot"},
+        ],
+    )
+    def test_with_every_process_and_every_rate_in_the_state(self, changes) -> None:
+        assert check_the_way(TINY.replace(mean_gain=1.0, **changes), [3, 4], slots=6) > 0
+
+    @given(scenarios(), st.lists(st.integers(0, 2**40), min_size=1, max_size=3))
+    @hypothesis_settings(max_examples=50)
+    def test_in_any_system(self, scenario, worlds) -> None:
+        check_the_way(scenario, worlds, slots=3)
+
+    @pytest.mark.parametrize("fading", ["exponential", "ar1", "path_loss"])
+    def test_where_each_world_has_numbers_of_its_own(self, fading) -> None:
+        own = [Scenario(devices=(4, 9, 7), fading=fading, **{"mean_gain": 1.0, **one}) for one in DIFFERING]
+        assert check_the_way(own, [8, 1, 2, 1], slots=8) > 0
+
+    @given(scenarios(), seeds)
+    @hypothesis_settings(max_examples=50)
+    def test_outcomes_of_any_decision(self, scenario, seed) -> None:
+        """Also of one that promises CPU that is not there, gives a task none, or lacks the energy (A23)."""
+        rng = np.random.default_rng(seed)
+        states = [random_state(scenario, seed + i) for i in range(3)]
+        placements = [random_placement(scenario, seed + i) for i in range(3)]
+        given_hz = [np.where(p >= 0, rng.choice([0.0, 1e7, 4e8], p.size), 0.0) for p in placements]
+        singles = [Action(*pair) for pair in zip(placements, given_hz, strict=True)]
+        batch = Action(np.stack(placements), np.stack(given_hz))
+        assert_same_bits(
+            outcome(scenario, stacked(states), batch),
+            [outcome(scenario, state, action) for state, action in zip(states, singles, strict=True)],
+        )
+
+    def test_twins_that_err(self) -> None:
+        deviation = Deviation(gain_noise=0.2, harvest_noise=0.1, update_every=3, outdated={"mean_gain": 0.2})
+        twins, plants = DigitalTwin(TINY, [4, 9], deviation), PhysicalSystem(TINY, [1, 2])
+        alone = [
+            (DigitalTwin(TINY, seed, deviation), PhysicalSystem(TINY, world))
+            for seed, world in ((4, 1), (9, 2))
+        ]
+        for _ in range(5):
+            twins.update(plants.state)
+            action = refine_discrete(TINY, twins.state, TINY.cell)
+            for number, (twin, plant) in enumerate(alone):
+                twin.update(plant.state)
+                assert same_bits(twins.state.world(number), twin.state)
+                own = refine_discrete(TINY, twin.state, TINY.cell)
+                plant.step(own)
+                twin.step(own)
+            plants.step(action)
+            twins.step(action)
+
+
+class TestAlgorithm1:
+    @given(scenarios(), seeds, st.sampled_from(EVERY_SETTING))
+    @hypothesis_settings(max_examples=150)
+    def test_in_any_system_and_every_setting(self, scenario, seed, settings) -> None:
+        rng, shape = np.random.default_rng(seed), (4, scenario.n_devices)
+        states, shielded = [random_state(scenario, seed + i) for i in range(4)], rng.random(shape) < 0.5
+        protos = [random_proto(scenario, seed + i) for i in range(4)]
+        batch = refine(scenario, stacked(states), stacked_protos(protos), settings)
+        assert_same_bits(
+            batch, [refine(scenario, *pair, settings) for pair in zip(states, protos, strict=True)]
+        )
+        placements = np.stack([random_placement(scenario, seed + i) for i in range(4)])
+        share = rng.uniform(-0.1, 1.1, (*shape, scenario.n_bs))
+        batch = refine_discrete(scenario, stacked(states), placements, settings, share, shielded)
+        rows = zip(states, placements, share, shielded, strict=True)
+        assert_same_bits(
+            batch, [refine_discrete(scenario, state, one, settings, f, s) for state, one, f, s in rows]
+        )
+
+    @pytest.mark.parametrize("settings", EVERY_SETTING, ids=lambda one: "-".join(dict(one).values()))
+    def test_at_the_paper_s_size(self, settings) -> None:
+        scenario = Scenario.preset("printed")
+        states = [random_state(scenario, 17 + i) for i in range(3)]
+        protos = [random_proto(scenario, 17 + i) for i in range(3)]
+        batch = refine(scenario, stacked(states), stacked_protos(protos), settings)
+        assert_same_bits(
+            batch, [refine(scenario, *pair, settings) for pair in zip(states, protos, strict=True)]
+        )
+        assert batch.offload.any()
+
+    def test_nothing_given_is_changed(self) -> None:
+        state = stacked([random_state(TINY, 3 + i) for i in range(4)])
+        proto = stacked_protos([random_proto(TINY, i) for i in range(4)])
+        placement = np.stack([random_placement(TINY, i) for i in range(4)])
+        shielded = placement == TINY.cell
+        values = [*proto[:3], placement, shielded, *vars(state).values()]
+        before = [np.array(value) for value in values]
+        refine(TINY, state, proto)
+        for settings in EVERY_SETTING:
+            refine_discrete(TINY, state, placement, settings, proto.cpu_share, shielded)
+        assert all(np.array_equal(one, other) for one, other in zip(before, values, strict=True))
+
+
+class TestAgents:
+    @pytest.mark.parametrize("name", ["OLNPO", "LPWPO", "all-on", "greedy", "thrifty"])
+    @given(scenarios(), seeds)
+    @hypothesis_settings(max_examples=30)
+    def test_rules_decide_for_each_state_as_alone(self, name, scenario, seed) -> None:
+        agent, states = make_agent(name, scenario), [random_state(scenario, seed + i) for i in range(4)]
+        assert_same_bits(agent.decide(stacked(states)), [agent.act(state) for state in states])
+
+    @pytest.mark.parametrize("name", ["OLNPO", "LPWPO", "all-on"])
+    def test_rules_in_worlds_with_numbers_of_their_own(self, name) -> None:
+        own = [Scenario(devices=(4, 9, 7), **{"mean_gain": 1.0, **one}) for one in DIFFERING]
+        together = rollout(make_agent(name, ScenarioStack(own)), PhysicalSystem(own, 3), 12)
+        alone = [rollout(make_agent(name, one), PhysicalSystem(one, 3), 12) for one in own]
+        for world, record in enumerate(alone):
+            for field, expected in zip(together, record, strict=True):
+                assert np.array_equal(field[:, world], expected)
+        assert together.income.sum() > 0
+
+    @pytest.mark.parametrize("cpu", ["least", "actor"])
+    def test_into_gives_the_proto_action_of_each_state_but_for_rounding(self, cpu) -> None:
+        settings = INTO.Settings(actor_hidden=(16, 8), critic_hidden=(4,))
+        agent = INTO(TINY.replace(initial_energy_j=1.0), 3, Refinement(cpu=cpu), settings)
+        states = [random_state(agent.scenario, i) for i in range(5)]
+        proto, batch = agent.proto_action(stacked(states)), agent.act(stacked(states))
+        assert len(np.unique(proto.offload, axis=0)) == 5
+        for world, state in enumerate(states):
+            alone = agent.proto_action(state)
+            own = type(alone)(*(values[world] for values in proto))
+            for values, expected in zip(own, alone, strict=True):
+                assert values == pytest.approx(expected, abs=1e-6)
+            assert_same_bits(
+                Action(batch.placement[world : world + 1], batch.cpu_hz[world : world + 1]),
+                [refine(agent.scenario, state, own, agent.refinement)],
+            )
+
+    def test_ddqn_chooses_for_each_state_as_alone(self) -> None:
+        agent, states = (
+            DDQN(TINY, 3, settings=DDQN.Settings(hidden=(16, 8))),
+            [random_state(TINY, i) for i in range(5)],
+        )
+        batch = agent.act(stacked(states))
+        assert_same_bits(batch, [agent.act(state) for state in states])
+        assert len(np.unique(batch.placement, axis=0)) > 1
+
+    def test_a_newcomer_s_agent_that_knows_single_states_alone(self) -> None:
+        class Idle(Agent):
+            def act(self, state: SystemState) -> Action:
+                assert state.energy_j.shape == (TINY.n_devices,)
+                return Action(np.full(self.scenario.n_devices, -1), np.zeros(self.scenario.n_devices))
+
+        record = rollout(Idle(TINY), PhysicalSystem(TINY, [1, 2, 3]), 4)
+        assert record.income.shape == (4, 3)
+        own = [TINY, TINY.replace(cpu_hz=1e9)]
+        with pytest.raises(
+            SettingError, match="agent = Idle is not allowed: worlds with scenarios of their own"
+        ):
+            rollout(Idle(ScenarioStack(own)), PhysicalSystem(own), 1)
+
+    @pytest.mark.parametrize("name", AGENTS)
+    def test_every_agent_of_the_table_decides_for_many_worlds(self, name) -> None:
+        agent, systems = make_agent(name, TINY), PhysicalSystem(TINY, [4, 0, 31])
+        record = rollout(agent, systems, 6)
+        assert [field.shape for field in record] == [(6, 3), (6, 3, 3), (6, 3, 3), (6, 3), (6, 3)]
+        for world, seed in enumerate((4, 0, 31)):
+            alone = rollout(agent, PhysicalSystem(TINY, seed), 6)
+            assert record.income[:, world].tolist() == alone.income.tolist()
+
+
+class TestSavedAndCopied:
+    @pytest.mark.parametrize("seed", [7, [7, 3]])
+    @pytest.mark.parametrize("fading", ["exponential", "ar1"])
+    @pytest.mark.parametrize("make", [PhysicalSystem, DigitalTwin])
+    def test_a_snapshot_a_deep_copy_and_a_pickle_go_on_with_the_same_bits(self, make, fading, seed) -> None:
+        scenario = TINY.replace(fading=fading, mean_gain=1.0)
+        system, agent = make(scenario, seed), make_agent("all-on", scenario)
+        rollout(agent, system, 3)
+        saved, copied = json.dumps(system.snapshot()), copy.deepcopy(system)
+        pickled = pickle.dumps(system)
+        expected = rollout(agent, system, 3).income.tolist()
+        restored = make(scenario, seed)
+        restored.restore(json.loads(saved))
+        for again in (restored, copied, pickle.loads(pickled)):
+            assert rollout(agent, again, 3).income.tolist() == expected
+        assert copied.scenario is system.scenario
+
+    def test_a_stack_of_scenarios(self) -> None:
+        own = [TINY, TINY.replace(cpu_hz=1e9)]
+        system = PhysicalSystem(own, 5)
+        expected = rollout(make_agent("OLNPO", system.scenario), copy.deepcopy(system), 3).income
+        again = pickle.loads(pickle.dumps(system))
+        assert rollout(make_agent("OLNPO", again.scenario), again, 3).income.tolist() == expected.tolist()
+
+
+class TestBorders:
+    def test_shapes(self) -> None:
+        system = PhysicalSystem(TINY, range(7))
+        assert system.worlds == (7,)
+        result = system.step(Action(np.full((7, 12), -1), np.zeros((7, 12))))
+        assert (result.income.shape, result.spent_j.shape, result.cpu_used_hz.shape) == (
+            (7,),
+            (7, 12),
+            (7, 3),
+        )
+        assert (system.state.slot, system.state.gain.shape) == (1, (7, 12))
+        assert (system.state.cpu_hz.shape, system.state.link_bps.shape) == ((3,), (3, 3))
+        assert PhysicalSystem(TINY, np.int64(3)).worlds == ()
+
+    @pytest.mark.parametrize(
+        ("scenario", "seed", "message"),
+        [
+            (TINY, [], r"seed = \[\] is not allowed: there should be at least one world"),
+            ([], 0, r"scenario = \[\] is not allowed: there should be at least one world"),
+            (
+                [TINY, TINY],
+                [1],
+                r"seed = \[1\] is not allowed: there should be one for each of the 2 scenarios",
+            ),
+            ([TINY, TINY.replace(fading="ar1")], 0, "fading = .* should differ in numbers alone"),
+            ([TINY, TINY.replace(links="line")], 0, "links = .* should differ in numbers alone"),
+            ([TINY, Scenario(devices=(4, 3, 5))], 0, "devices = .* should differ in numbers alone"),
+        ],
+    )
+    def test_what_is_refused(self, scenario, seed, message) -> None:
+        with pytest.raises(SettingError, match=message):
+            PhysicalSystem(scenario, seed)
+
+    def test_a_negative_seed_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="seed = -1 is not allowed"):
+            PhysicalSystem(TINY, [3, -1])
+
+    @pytest.mark.parametrize("field", ["offload", "peer", "cpu_share", "order"])
+    def test_a_nan_is_refused_by_name(self, field) -> None:
+        proto = stacked_protos([random_proto(TINY, i) for i in range(4)])
+        proto = proto._replace(order=proto.peer.copy())
+        getattr(proto, field).flat[40] = np.nan
+        with pytest.raises(ValueError, match=f"proto-action {field} holds a NaN"):
+            refine(TINY, stacked([random_state(TINY, i) for i in range(4)]), proto)
