@@ -5,8 +5,8 @@ there. Two things follow, so that line 6 need not look at every task again after
 
 - A priority worked out earlier is a lower bound of today's. The lowest is found by working out again only the task
   that looks lowest, in a heap.
-- A demand never falls below what it would be if all others on the BS were silent. While even these least demands
-  exceed what the BS has, somebody has to go, whatever the demands are.
+- A demand never falls below z v / (delta - d^c), what it would be if the uplink took no time. While even these least
+  demands exceed what the BS has, somebody has to go, whatever the demands are.
 
 What then remains are few tasks, and these are all looked at again after each removal, as the paper has it.
 """
@@ -37,22 +37,22 @@ def _cached(function: Callable) -> Callable:
 
 
 @njit(**OPTIONS)
-def _standing(task, number, n_tasks, others_w, by_index):
-    """Where a task stands in line 6 under some interference; `task` is a row of the table of `fit`.
+def _standing(tasks, task, others_w, by_index):
+    """Where a task stands in line 6 under some interference; `tasks` is the table of `fit`.
 
     Returns:
         Its key, lowest first: varrho > 0, or <= 0 for a task that cannot meet its deadline; and what it counts in
         (10): l, or what the actor asked for, infinite for a task that cannot meet its deadline.
     """
-    received, bandwidth, noise, size = task[0], task[1], task[2], task[3]
-    cycles, award, left, asked = task[4], task[5], task[6], task[7]
+    received, bandwidth, noise, size = tasks[task, 0], tasks[task, 1], tasks[task, 2], tasks[task, 3]
+    cycles, award, left, asked = tasks[task, 4], tasks[task, 5], tasks[task, 6], tasks[task, 7]
     rate = bandwidth * log2(1.0 + received / (noise + others_w))
     slack = left - size / rate if rate > 0 else -inf
     required = cycles / slack if slack > 0 else inf
     if slack > 0 and required <= asked:
         return award / required, required if asked == inf else asked
     if by_index:
-        return float(number - n_tasks), inf
+        return float(task - len(tasks)), inf
     return (asked / required if slack > 0 else slack) - 1.0, inf
 
 
@@ -94,35 +94,31 @@ def _fit_one(kept, tier, cell, first, tasks, alpha, capacity, bs, by_index, hear
     """Lines 4 to 8 for one BS of one state, which has seen `removed` removals before; returns how many it has then."""
     n_tasks, received = len(kept), tasks[:, 0]
     heap, size = np.empty(n_tasks, np.int64), 0
-    outside = np.zeros(len(heard))
-    for task in range(n_tasks):
-        if kept[task] == bs:
-            heap[size] = task
-            size += 1
-        elif kept[task] >= 0:
-            outside[cell[task]] += received[task]
-    alive = heap[:size].copy()
-
-    ceiling = 2.0 * capacity + 1.0
     least, total, shielded = np.empty(n_tasks), 0.0, 0.0
-    for task in alive:
-        here = cell[task]
-        _, hz = _standing(tasks[task], task, n_tasks, alpha * outside[here], by_index)
-        least[task] = min(hz, ceiling)
+    ceiling = 2.0 * capacity + 1.0
+    for task in range(n_tasks):
+        if kept[task] != bs:
+            continue
+        heap[size] = task
+        size += 1
+        cycles, left, asked = tasks[task, 4], tasks[task, 6], tasks[task, 7]
+        least[task] = min(asked if asked < inf else cycles / left if left > 0 else inf, ceiling)
         total += least[task]
         if tier[task]:
             shielded += least[task]
-        others = alpha * max(heard[here] - received[task], 0.0)
-        key[task], _ = _standing(tasks[task], task, n_tasks, others, by_index)
+        others = alpha * max(heard[cell[task]] - received[task], 0.0)
+        key[task], _ = _standing(tasks, task, others, by_index)
+    alive = heap[:size].copy()
     for place in range(size // 2 - 1, -1, -1):
         _sift(heap, size, place, tier, key)
     loudest = heard.copy()
+    # Above 0 the least demands surely exceed F in spite of rounding, and so do those of tasks that are not shielded.
     excess = total - max(capacity, shielded) - size * size * 2.3e-16 * ceiling
     while excess > 0.0 and size:
         task = heap[0]
         here = cell[task]
         others = alpha * max(heard[here] - received[task], 0.0)
-        now, hz = _standing(tasks[task], task, n_tasks, others, by_index)
+        now, hz = _standing(tasks, task, others, by_index)
         if now > key[task]:
             key[task] = now
             _sift(heap, size, 0, tier, key)
@@ -138,6 +134,7 @@ def _fit_one(kept, tier, cell, first, tasks, alpha, capacity, bs, by_index, hear
         if heard[here] < QUIET * loudest[here]:
             heard[here] = loudest[here] = _heard(kept, received, first[here], first[here + 1])
 
+    # The few that are left, each looked at again after each removal.
     for here in range(len(heard)):
         heard[here] = _heard(kept, received, first[here], first[here + 1])
     while True:
@@ -146,7 +143,7 @@ def _fit_one(kept, tier, cell, first, tasks, alpha, capacity, bs, by_index, hear
             if kept[task] != bs:
                 continue
             others = alpha * max(heard[cell[task]] - received[task], 0.0)
-            key[task], hz = _standing(tasks[task], task, n_tasks, others, by_index)
+            key[task], hz = _standing(tasks, task, others, by_index)
             total += hz
             if lowest < 0 or _comes_first(task, lowest, tier, key):
                 lowest, lowest_hz = task, hz
@@ -203,7 +200,7 @@ def fit(kept, tier, cell, first, tasks, capacity, alpha, visits, one_shot, by_in
         if one_shot:
             for task in range(n_tasks):
                 others = alpha[s] * max(heard[cell[task]] - tasks[s, task, 0], 0.0)
-                key[s, task], need[s, task] = _standing(tasks[s, task], task, n_tasks, others, by_index)
+                key[s, task], need[s, task] = _standing(tasks[s], task, others, by_index)
         removed = 0
         for bs in visits:
             if one_shot:

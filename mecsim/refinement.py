@@ -172,7 +172,8 @@ def _discards(
     one_shot: bool,
 ) -> Discards:
     """Has the kernel run lines 3-8 on states side by side."""
-    kept = np.array(placement, dtype=np.int64, order="C")
+    shape = np.broadcast_shapes(np.shape(placement), state.energy_j.shape)
+    kept = np.array(np.broadcast_to(placement, shape), dtype=np.int64, order="C")
     lead, n, n_bs = kept.shape[:-1], scenario.n_devices, scenario.n_bs
     bandwidth = scenario.device_bandwidth_hz
     tasks = np.empty((*kept.shape, 8))
@@ -319,9 +320,10 @@ def _rows(values: Array | float, shape: tuple[int, ...]) -> Array:
 @cache
 def _kernel() -> Callable[..., None]:
     """`mecsim.kernel.fit`, compiled when it is first needed; says so where that takes a while."""
-    notice = Timer(
-        1.0, print, ("mecsim compiles Algorithm 1, which takes some seconds once.",), {"file": sys.stderr}
-    )
+    import numba  # noqa: F401, apart from what may have to be compiled
+
+    told = {"file": sys.stderr, "flush": True}
+    notice = Timer(1.5, print, ("mecsim compiles Algorithm 1, which takes some seconds once.",), told)
     notice.daemon = True
     notice.start()
     try:
