@@ -81,14 +81,15 @@ class BucketedCell:
             needs = needs.min(axis=-1, keepdims=True)
         possible = np.isfinite(needs) & (received <= high_w[..., None])[..., None]
         somewhere = np.any(possible, axis=-1)
+        most = np.where(somewhere, received, 0.0).sum(axis=-1)
         return cls(
-            low_w,
-            high_w,
-            np.where(somewhere, received, 0.0).sum(axis=-1) * (1.0 + 1e-12) >= low_w,
-            received,
-            np.where(possible, demands.award[..., None, members, None], -np.inf),
-            np.where(possible, needs, 0.0),
-            np.where(somewhere, energy, 0.0),
+            low_w=low_w,
+            high_w=high_w,
+            reached=most * (1.0 + 1e-12) >= low_w,
+            received_w=received,
+            value=np.where(possible, demands.award[..., None, members, None], -np.inf),
+            needs_hz=np.where(possible, needs, 0.0),
+            energy_j=np.where(somewhere, energy, 0.0),
         )
 
     def priced(self, price_per_j: Array) -> Self:
@@ -110,11 +111,11 @@ class BucketedCell:
         pays = np.take_along_axis(self.value[best], place, axis=-1)[..., 0]
         needs = np.where(place == np.arange(self.needs_hz.shape[-1]), self.needs_hz[best], 0.0)
         return Favoured(
-            bound,
-            bucket,
-            (taken * np.where(taken > 0, pays, 0.0)).sum(axis=-1),
-            (needs * taken[..., None]).sum(axis=-2),
-            taken * self.energy_j[best],
+            worth=bound,
+            bucket=bucket,
+            value=(taken * np.where(taken > 0, pays, 0.0)).sum(axis=-1),
+            needs_hz=(needs * taken[..., None]).sum(axis=-2),
+            energy_j=taken * self.energy_j[best],
         )
 
     def only(self, buckets: Ints) -> Self:

@@ -164,17 +164,21 @@ def slots_bound(demands: Demands, group: Ints, price_per_j: Array, cpu_price: Ar
     bound, price = np.full(len(capacity_hz), np.inf), cpu_price
     for number in range(PASSES):
         if number:
-            few = [cell.best_buckets() for cell in cells]
-
-            def tangent(price: Array, cells: list[BucketedCell] = few) -> tuple[Array, Array]:
-                found = [cell.favoured(price[:, None]) for cell in cells]
-                value = price * capacity_hz + sum(one.worth.max(axis=1) for one in found)
-                return value, capacity_hz - sum(one.needs_hz[:, 0] for one in found)
-
-            price = lowest(tangent, price, TRIES)
+            price = _better_price([cell.best_buckets() for cell in cells], capacity_hz, price)
         worth = sum(cell.narrowed(price) for cell in cells)
         bound = np.minimum(bound, price * capacity_hz + worth)
     return bound * (1.0 + TOLERANCE)
+
+
+def _better_price(cells: Sequence[BucketedCell], capacity_hz: Array, start: Array) -> Array:
+    """The price of the CPU under which some buckets bound the slots best, of those tried, (slots,)."""
+
+    def tangent(price: Array) -> tuple[Array, Array]:
+        found = [cell.favoured(price[:, None]) for cell in cells]
+        value = price * capacity_hz + sum(one.worth.max(axis=1) for one in found)
+        return value, capacity_hz - sum(one.needs_hz[:, 0] for one in found)
+
+    return lowest(tangent, start, TRIES)
 
 
 class _CutCell:
