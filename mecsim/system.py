@@ -320,6 +320,26 @@ def outcome(scenario: Scenario | ScenarioStack, state: SystemState, action: Acti
     )
 
 
+def least_cpu_hz(scenario: Scenario | ScenarioStack, state: SystemState, placement: Ints) -> Array:
+    """l of (18) of the tasks placed, 0 for those discarded, (..., n_devices), in Hz."""
+    offload = placement >= 0
+    uplink_s = uplink(scenario, state, offload).delay_s
+    link_s = physics.link_delay_s(state.size_bits, placement, scenario.cell, state.link_bps)
+    slack_s = physics.slack_s(state.deadline_s, uplink_s, link_s)
+    return np.where(offload, physics.required_cpu_hz(state.cycles, slack_s), 0.0)
+
+
+def feasible(scenario: Scenario | ScenarioStack, state: SystemState, placement: Ints) -> Bools:
+    """Which placements satisfy (5), (10) and C4 when every task is given l of (18), (..., n_devices) -> (...).
+
+    A task that cannot meet its deadline needs an infinite l, so that no placement with one is feasible.
+    """
+    needed_j = uplink(scenario, state, placement >= 0).energy_j
+    used_hz = physics.cpu_used_hz(placement, least_cpu_hz(scenario, state, placement), scenario.n_bs)
+    powered = np.all(physics.affordable(needed_j, state.energy_j), axis=-1)
+    return powered & np.all(used_hz <= state.cpu_hz, axis=-1)
+
+
 class PhysicalSystem:
     """The collaborative MEC system of section III-A, slot by slot: one world, or many that are stepped at once.
 

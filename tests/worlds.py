@@ -77,22 +77,22 @@ def one_hot(scenario: Scenario, placement: np.ndarray) -> tuple[list[int], list[
 
 
 def assert_guarantees(scenario: Scenario, state: SystemState, action: Action) -> None:
-    """C1-C4, (5), (10) and the pay, for all devices at once."""
+    """C1-C4, (5), (10) and the pay, for all devices at once, in one state or many."""
     n_bs = scenario.n_bs
     x, y, f = action.offload, action.peer(n_bs), action.allocated_hz(n_bs)
     assert x.dtype == bool  # C1
     assert y.dtype == bool  # C2
-    assert (y.sum(axis=1) == x).all()  # C3
+    assert (y.sum(axis=-1) == x).all()  # C3
     assert (f >= 0).all()  # C4
-    assert (f <= state.cpu_hz * (1 + 1e-12)).all()
-    assert (f.sum(axis=0) <= state.cpu_hz * (1 + 1e-12)).all()  # (10)
+    assert (f <= state.cpu_hz[..., None, :] * (1 + 1e-12)).all()
+    assert (f.sum(axis=-2) <= state.cpu_hz * (1 + 1e-12)).all()  # (10)
     assert (action.cpu_hz[~x] == 0).all()
     result = outcome(scenario, state, action)
     sent_j = state.power_w * result.uplink_s
     assert (sent_j <= state.energy_j * (1 + 1e-12)).all()  # (5)
     assert (result.delay_s[x] <= state.deadline_s[x] * (1 + 1e-12)).all()
     assert (result.completed == x).all()  # what stays is always paid
-    assert result.income == pytest.approx(state.award[x].sum(), rel=1e-12)
+    assert result.income == pytest.approx(np.where(x, state.award, 0.0).sum(axis=-1), rel=1e-12)
 
 
 def same_bits(one: Any, other: Any) -> bool:

@@ -62,39 +62,13 @@ class Greedy(Agent):
         return np.zeros(self.scenario.n_devices)
 
 
-class _Cell(NamedTuple):
+class _LimitedCell(NamedTuple):
     """A cell's tasks, limits on its S, (limits,), and the least CPU and the pay of each task, (limits, tasks)."""
 
     tasks: Ints
     limits_w: Array
     least_hz: Array
     pay: Array
-
-
-class _Choice(NamedTuple):
-    """What a cell takes at a price of the CPU: its limit on S, what the next watt would pay, and the CPU it needs."""
-
-    limit_w: float
-    price_w: float
-    used_hz: float
-
-
-class _Offers(NamedTuple):
-    """A cell's silent tasks, and what they would cost at each BS, (silent, n_bs), in Hz.
-
-    Attributes:
-        tasks: the silent tasks, (silent,).
-        pay: what each pays, less what its interference makes the others spend on energy, (silent,).
-        own_hz: what each needs at a BS.
-        others_hz: what each adds to the CPU that the cell uses at a BS.
-        used_hz: the CPU that the cell uses without them, (n_bs,).
-    """
-
-    tasks: Ints
-    pay: Array
-    own_hz: Array
-    others_hz: Array
-    used_hz: Array
 
 
 class _Slot:
@@ -126,7 +100,7 @@ class _Slot:
         others = physics.others_w(heard_w, own, scenario.interference)
         bandwidth = scenario.device_bandwidth_hz[tasks]
         rate = physics.uplink_rate_bps(own, others, bandwidth, scenario.noise_w_per_hz)
-        delay = physics.uplink_delay_s(state.size_bits[tasks], True, rate)
+        delay = physics.uplink_delay_s(state.size_bits[tasks], np.array(True), rate)
         energy = physics.uplink_energy_j(state.power_w[tasks], delay)
         slack = self._left_s[tasks] - delay[..., None]
         needs = physics.required_cpu_hz(self._cycles[tasks, None], slack)
@@ -141,24 +115,29 @@ class _Slot:
         pays = np.concatenate([(cell.pay / cell.least_hz).max(axis=0) for cell in cells])
         able = pays[pays > 0] if pays.any() else np.ones(1)
         low, high = np.log(CHEAP * able.min()), np.log(able.max())
+        price, choices = 0.0, []
         for _ in range(PRICINGS):
             middle = 0.5 * (low + high)
-            choices = [self._choice(cell, np.exp(middle)) for cell in cells]
-            scarce = sum(choice.used_hz for choice in choices) > self._cpu_hz.sum()
+            price = float(np.exp(middle))
+            choices = [self._choice(cell, price) for cell in cells]
+            scarce = sum(used_hz for *_, used_hz in choices) > self._cpu_hz.sum()
             low, high = (middle, high) if scarce else (low, middle)
         limit_w, price_w, _ = np.array(choices).T
-        return float(np.exp(middle)), limit_w, price_w
+        return price, limit_w, price_w
 
-    def _cell(self, tasks: Ints) -> _Cell:
+    def _cell(self, tasks: Ints) -> _LimitedCell:
         """A cell, with what its quietest 1, 2, ... devices send as limits."""
         sums = np.sort(self._received_w[tasks]).cumsum() * (1.0 + MARGIN)
         limits = sums[np.linspace(0, len(sums) - 1, min(LIMITS, len(sums))).astype(int)]
         below = self._received_w[tasks] <= limits[:, None]
         needs, pay = self.terms(tasks, limits[:, None])
-        return _Cell(tasks, limits, np.where(below, needs.min(axis=-1), np.inf), pay)
+        return _LimitedCell(tasks, limits, np.where(below, needs.min(axis=-1), np.inf), pay)
 
-    def _choice(self, cell: _Cell, price: float) -> _Choice:
-        """The limit under which a cell's tasks are worth most after their CPU, those first that pay most per watt."""
+    def _choice(self, cell: _LimitedCell, price: float) -> tuple[float, float, float]:
+        """What a cell takes at a price of the CPU: its limit on S, what the next watt would pay, and the CPU it needs.
+
+        The limit is that under which its tasks are worth most after their CPU, those first that pay most per watt.
+        """
         own = self._received_w[cell.tasks]
         worth = np.maximum(cell.pay - price * cell.least_hz, 0.0)
         per_w = np.divide(worth, own, out=np.zeros_like(worth), where=worth > 0)
@@ -168,7 +147,7 @@ class _Slot:
         best = int(ranked.sum(axis=1).argmax())
         taken, left_out = order[best, ranked[best] > 0], order[best, ~fits[best]]
         next_w = per_w[best, left_out[0]] if len(left_out) else 0.0
-        return _Choice(cell.limits_w[best], next_w, cell.least_hz[best, taken].sum())
+        return cell.limits_w[best], next_w, cell.least_hz[best, taken].sum()
 
     def filled(self, price: float, limit_w: Array, price_w: Array) -> Ints:
         """The BS of each task, -1 where it is discarded, (n_devices,), step 2; see `prices` for the arguments."""
@@ -187,23 +166,33 @@ class _Slot:
 
     def add(self, placement: Ints) -> None:
         """Adds tasks to a feasible placement, in place, while one fits: step 3."""
-        offers = [self._offers(placement, bs) for bs in range(self._n_bs)]
+        cell, n, n_bs = self._scenario.cell, len(placement), self._n_bs
+        pay, own, others, used = np.zeros(n), np.zeros((n, n_bs)), np.zeros((n, n_bs)), np.zeros((n_bs, n_bs))
+        changed = list(range(n_bs))
         while True:
-            tasks, pay, own, others = (np.concatenate(parts) for parts in list(zip(*offers, strict=True))[:4])
-            room = self._cpu_hz - sum(offer.used_hz for offer in offers) - others
+            for bs in changed:
+                silent, *found = self._silent(placement, bs)
+                pay[self._members[bs]] = 0.0
+                pay[silent], own[silent], others[silent], used[bs] = found
+            room = self._cpu_hz - used.sum(axis=0) - others
             spare = room - own
             at = spare.argmax(axis=1)
             fits = (pay > 0) & (room.min(axis=1) >= 0) & (spare.max(axis=1) >= 0)
             if not fits.any():
                 return
-            cost = others.sum(axis=1) + own[np.arange(len(tasks)), at]
+            cost = others.sum(axis=1) + own[np.arange(n), at]
             best = np.where(fits, pay / cost, -1.0).argmax()
-            placement[tasks[best]] = at[best]
-            bs = self._scenario.cell[tasks[best]]
-            offers[bs] = self._offers(placement, bs)
+            placement[best] = at[best]
+            changed = [cell[best]]
 
-    def _offers(self, placement: Ints, bs: int) -> _Offers:
-        """What a cell's silent tasks would cost."""
+    def _silent(self, placement: Ints, bs: int) -> tuple[Ints, Array, Array, Array, Array]:
+        """A cell's silent tasks, and what each would pay and cost.
+
+        Returns:
+            The tasks, (silent,); what each pays, less what its interference makes the others spend on energy; what it
+            needs at a BS, (silent, n_bs), in Hz; what it adds to the CPU that the cell uses at a BS, (silent, n_bs);
+            and the CPU that the cell uses without them, (n_bs,).
+        """
         members = self._members[bs]
         sending, silent = members[placement[members] >= 0], members[placement[members] < 0]
         at, heard = placement[sending], self._received_w[sending].sum()
@@ -215,7 +204,7 @@ class _Slot:
         used = now_hz[number, at]
         others = physics.cell_sum(then_hz[:, number, at] - used, at, self._n_bs)
         pay = own_pay - (now_pay - then_pay).sum(axis=1)
-        return _Offers(silent, pay, own_hz, others, physics.cell_sum(used, at, self._n_bs))
+        return silent, pay, own_hz, others, physics.cell_sum(used, at, self._n_bs)
 
 
 class Thrifty(Greedy):

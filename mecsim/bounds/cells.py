@@ -2,102 +2,136 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from mecsim.bounds.demands import Demands
-from mecsim.physics import Array, Bools
+from mecsim.physics import Array, Bools, Ints
+
+
+class Favoured(NamedTuple):
+    """The tasks that prices favour, and those of the best bucket.
+
+    Attributes:
+        worth: what they are worth at most in each bucket, less what they cost, (..., buckets); -inf where it is not
+            reached.
+        bucket: the one of most worth, (...).
+        value: what the tasks of this bucket pay, (...).
+        needs_hz: the CPU that they take at each place, (..., places).
+        energy_j: the energy that each device takes there, (..., members).
+    """
+
+    worth: Array
+    bucket: Ints
+    value: Array
+    needs_hz: Array
+    energy_j: Array
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The tasks of a cell in intervals (buckets) of S; leading axes, such as one of slots, stay.
+class BucketedCell:
+    """The tasks of a cell in intervals (buckets) of S; in many slots, an axis of slots comes first.
+
+    A task is computed at one of several places: the BSs, or all of them pooled into a single one, where it takes what
+    it needs at the BS where it needs least.
 
     Attributes:
         low_w, high_w: the ends of each interval of S, (..., buckets), in W.
-        received_w: p h of each task, (..., tasks), in W.
-        value: what a task pays if it is computed at a BS, (..., buckets, tasks, n_bs); -inf where it cannot be.
-        needs_hz: the CPU that it takes there, (..., buckets, tasks, n_bs); 0 where it cannot be computed.
+        reached: can S be that high, (..., buckets)? Not if all tasks that are possible at the lower end send less.
+        received_w: p h of each task, (..., 1, members), in W.
+        value: what a task pays if it is computed at a place, less what its energy costs,
+            (..., buckets, members, places); -inf where it cannot be.
+        needs_hz: the CPU that it takes there, (..., buckets, members, places); 0 where it cannot be computed.
+        energy_j: the energy that it takes, (..., buckets, members); 0 where it cannot be computed anywhere.
     """
 
     low_w: Array
     high_w: Array
+    reached: Bools
     received_w: Array
     value: Array
     needs_hz: Array
+    energy_j: Array
 
     @classmethod
-    def of(cls, demands: Demands, bs: int, edges_w: Array, price_per_j: Array | float = 0.0) -> Self:
-        """A cell with S in the buckets between successive edges; those are left out where no such S can be reached.
-
-        A bucket cannot be reached if all tasks that are possible at its lower end send less than that end.
+    def of(
+        cls,
+        demands: Demands,
+        bs: int,
+        low_w: Array,
+        high_w: Array,
+        at_w: Array | None = None,
+        pooled: bool = False,
+    ) -> Self:
+        """The cell with S between given ends, energy free; its worth is a bound with the demands of the lower end.
 
         Args:
-            demands: the tasks of the slot.
+            demands: the tasks.
             bs: the cell.
-            edges_w: ascending, (buckets + 1,), see `bucket_edges`.
-            price_per_j: what each device's energy costs, in income per J, (members,).
+            low_w, high_w: (..., buckets).
+            at_w: the S that the demands are taken at; by default the lower end.
+            pooled: are all BSs one place?
         """
-        low, high = edges_w[:-1], edges_w[1:]
         members = demands.members[bs]
-        received = demands.received_w[members]
-        needs, energy = demands.of_cell(bs, low)
-        needs[received > high[:, None]] = np.inf
-        possible = np.isfinite(needs)
-        most = np.where(possible.any(axis=-1), received, 0.0).sum(axis=-1)
-        reached = most * (1.0 + 1e-12) >= low
-        cost = np.multiply(energy, price_per_j, out=np.zeros_like(energy), where=possible.any(axis=-1))
-        value = np.where(possible, (demands.award[members] - cost)[..., None], -np.inf)
+        received = demands.received_w[..., None, members]
+        needs, energy = demands.of_cell(bs, low_w if at_w is None else at_w)
+        if pooled:
+            needs = needs.min(axis=-1, keepdims=True)
+        possible = np.isfinite(needs) & (received <= high_w[..., None])[..., None]
+        somewhere = np.any(possible, axis=-1)
+        most = np.where(somewhere, received, 0.0).sum(axis=-1)
         return cls(
-            low[reached], high[reached], received, value[reached], np.where(possible, needs, 0.0)[reached]
+            low_w=low_w,
+            high_w=high_w,
+            reached=most * (1.0 + 1e-12) >= low_w,
+            received_w=received,
+            value=np.where(possible, demands.award[..., None, members, None], -np.inf),
+            needs_hz=np.where(possible, needs, 0.0),
+            energy_j=np.where(somewhere, energy, 0.0),
         )
 
-    def bound(self, price: Array) -> Array:
-        """What the cell is worth at most in each bucket, less what its CPU costs, (..., buckets).
+    def priced(self, price_per_j: Array) -> Self:
+        """The cell when each device's energy costs so much more, (members,), in income per J."""
+        return replace(self, value=self.value - (price_per_j * self.energy_j)[..., None])
 
-        Args:
-            price: of the CPU at each BS, (..., n_bs), in income per Hz.
+    def favoured(self, price: Array) -> Favoured:
+        """What is worth taking when the CPU has a price at each place, (..., places), in income per Hz.
+
+        No tasks whose S lies in a bucket are worth more than the bucket: with the demands of its lower end each is
+        worth the most at its best place, and together they send at most its upper end (`fractional`).
         """
-        worth, _ = self._best(price)
-        return fractional(worth, self.received_w[..., None, :], self.high_w)[0]
-
-    def choice(self, price: Array, bucket: int) -> tuple[float, Array]:
-        """The tasks behind `bound` in one bucket: what they pay, and the CPU they take at each BS, (n_bs,)."""
-        worth, best = self._best(price)
-        share = fractional(worth[bucket], self.received_w, self.high_w[bucket])[1]
-        at = best[bucket, :, None] == np.arange(self.needs_hz.shape[-1])
-        pays = np.where(at, self.value[bucket], -np.inf).max(axis=-1)
-        used = np.where(at, self.needs_hz[bucket], 0.0) * share[:, None]
-        return float((share * np.where(share > 0, pays, 0.0)).sum()), used.sum(axis=0)
-
-    def _best(self, price: Array) -> tuple[Array, Array]:
-        """What each task is worth at its best BS, (..., buckets, tasks), and that BS."""
         worth = self.value - price[..., None, None, :] * self.needs_hz
-        best = worth.argmax(axis=-1)
-        return np.take_along_axis(worth, best[..., None], axis=-1)[..., 0], best
+        bound, share = fractional(worth.max(axis=-1), self.received_w, self.high_w)
+        bound = np.where(self.reached, bound, -np.inf)
+        bucket = bound.argmax(axis=-1)
+        best = (*np.indices(bucket.shape), bucket)
+        taken, place = share[best], worth[best].argmax(axis=-1)[..., None]
+        pays = np.take_along_axis(self.value[best], place, axis=-1)[..., 0]
+        needs = np.where(place == np.arange(self.needs_hz.shape[-1]), self.needs_hz[best], 0.0)
+        return Favoured(
+            worth=bound,
+            bucket=bucket,
+            value=(taken * np.where(taken > 0, pays, 0.0)).sum(axis=-1),
+            needs_hz=(needs * taken[..., None]).sum(axis=-2),
+            energy_j=taken * self.energy_j[best],
+        )
+
+    def only(self, buckets: Ints) -> Self:
+        """The cell of many slots with some of its buckets in each, (slots, fewer)."""
+        slots = np.arange(len(buckets))[:, None]
+        return replace(self, **{name: getattr(self, name)[slots, buckets] for name in _OF_BUCKETS})
+
+    def joined(self, other: Self) -> Self:
+        """The cell of many slots with the buckets of another as well."""
+        both = {
+            name: np.concatenate((getattr(self, name), getattr(other, name)), axis=1) for name in _OF_BUCKETS
+        }
+        return replace(self, **both)
 
 
-def bucket_edges(demands: Demands, bs: int, low_w: float, high_w: float, count: int) -> Array:
-    """Ends of buckets between two powers, ascending and each once, (buckets + 1,), see `cut`."""
-    if not demands.alpha or high_w <= low_w:
-        return np.array([low_w, high_w])
-    return np.unique(cut(demands.noise_w[bs] / demands.alpha, np.array(low_w), np.array(high_w), count))
-
-
-def cut(quiet_w: float, low_w: Array, high_w: Array, count: int) -> Array:
-    """Ends of parts between powers, (...) -> (..., count + 1): noise and interference grow alike in each part.
-
-    Args:
-        quiet_w: the power whose interference is as much as the noise, B N0 / alpha.
-        low_w, high_w: where the first part begins and the last one ends, (...).
-        count: how many parts.
-    """
-    growth = (quiet_w + high_w) / (quiet_w + low_w)
-    inside = (quiet_w + low_w)[..., None] * growth[..., None] ** (np.arange(1, count) / count) - quiet_w
-    inside = np.clip(inside, low_w[..., None], high_w[..., None])
-    return np.concatenate((low_w[..., None], inside, high_w[..., None]), axis=-1)
+_OF_BUCKETS = tuple(field.name for field in fields(BucketedCell) if field.name != "received_w")
 
 
 def fractional(worth: Array, received_w: Array, limit_w: Array) -> tuple[Array, Array]:
@@ -117,8 +151,7 @@ def fractional(worth: Array, received_w: Array, limit_w: Array) -> tuple[Array, 
     worth = np.maximum(worth, 0.0)
     received_w = np.broadcast_to(received_w, worth.shape)
     bound, share = np.asarray(worth.sum(axis=-1)), (worth > 0).astype(np.float64)
-    limit_w = np.asarray(limit_w)
-    tight = np.asarray((received_w * share).sum(axis=-1) > limit_w)
+    tight = (received_w * share).sum(axis=-1) > limit_w
     if tight.any():
         bound[tight], share[tight] = _rationed(worth[tight], received_w[tight], limit_w[tight])
     return bound, share
@@ -130,7 +163,7 @@ def _rationed(worth: Array, received_w: Array, limit_w: Array) -> tuple[Array, A
     order = np.argsort(-ratio, axis=-1)
     sent = np.take_along_axis(received_w, order, axis=-1)
     room = limit_w[:, None] - (sent.cumsum(axis=-1) - sent)
-    full: Bools = room < sent
+    full = room < sent
     last = np.take_along_axis(order, full.argmax(axis=-1)[:, None], axis=-1)
     price = np.where(full.any(axis=-1), np.take_along_axis(ratio, last, axis=-1)[:, 0], 0.0)
     bound = price * limit_w + np.maximum(worth - price[:, None] * received_w, 0.0).sum(axis=-1)

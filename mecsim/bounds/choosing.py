@@ -1,29 +1,28 @@
-"""Which tasks to take and where to compute them when what each task needs is fixed: mixed-integer programmes."""
+"""Which tasks to take and where to compute them when what each needs is fixed, and how to make the choice feasible."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from itertools import product
+from typing import Any
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_matrix, eye_array, hstack, vstack
+from scipy.optimize import Bounds, milp
+from scipy.sparse import block_array, csr_matrix, eye_array, vstack
 
+from mecsim import physics
 from mecsim.bounds.demands import Demands
 from mecsim.physics import Array, Bools, Ints
+from mecsim.scenario import Scenario
+from mecsim.system import SystemState, feasible
 
 SOLVER_TOLERANCE = 1e-6
 """Share by which a bound of the solver is raised, for its own feasibility tolerance."""
-
-
-class Choice(NamedTuple):
-    """What the solver found: a bound on the awards, and the tasks of its best solution, None without one."""
-
-    upper: float
-    chosen: Bools | None
-    placement: Ints | None
+STARTS = 12
+"""Orders in which the tasks are dealt to the BSs before the best attempt is taken as it is."""
+MOST_MOVES = 100
 
 
 def choose_pooled(
@@ -34,75 +33,81 @@ def choose_pooled(
     gap: float,
     time_limit_s: float,
     reserve: float = 0.0,
-) -> Choice:
+) -> tuple[float, Bools | None]:
     """The best set of tasks when all BSs are pooled into one and every task takes what it needs where it needs least.
 
     Any placement within the capacities is such a set, so that the bound holds for all placements.
 
     Args:
-        demands: the tasks.
+        demands: the tasks of one slot.
         needs_hz: (n_devices, n_bs), infinite where a task cannot be computed.
         low_w, high_w: the ends of S of each cell, (n_bs,).
         gap: relative gap at which the solver may stop.
         time_limit_s: seconds after which it must.
         reserve: share of the capacity to leave alone, which makes the set easier to place; the bound holds for 0.
+
+    Returns:
+        A bound on the awards, minus infinity if no set has its S in between; and the best set found, (n_devices,), None
+        without one.
     """
-    least = needs_hz.min(axis=1)
-    tasks = np.flatnonzero(np.isfinite(least) & (demands.received_w <= high_w[demands.cell]))
+    chosen = np.zeros(len(needs_hz), dtype=bool)
+    tasks = np.flatnonzero(_allowed(demands, needs_hz, high_w).any(axis=1))
     if not len(tasks):
-        return _nothing(len(least), low_w)
-    scale = demands.cpu_hz.sum()
+        return _nothing(chosen, low_w)
+    pool = needs_hz[tasks].min(axis=1) / demands.cpu_hz.sum()
     power, power_low, power_high = _power_rows(demands, tasks, low_w, high_w)
-    rows = vstack((csr_matrix(least[None, tasks] / scale), power))
-    limits = LinearConstraint(rows, np.append(-np.inf, power_low), np.append(1.0 - reserve, power_high))
-    upper, taken = _solve(demands.award[tasks], limits, gap, time_limit_s)
+    rows = vstack((csr_matrix(pool[None]), power))
+    low, high = np.append(-np.inf, power_low), np.append(1.0 - reserve, power_high)
+    upper, taken = _solve(demands.award[tasks], rows, low, high, gap, time_limit_s)
     if taken is None:
-        return Choice(upper, None, None)
-    chosen = np.zeros(len(least), dtype=bool)
+        return upper, None
     chosen[tasks[taken]] = True
-    return Choice(upper, chosen, None)
+    return upper, chosen
 
 
 def choose_placed(
     demands: Demands, needs_hz: Array, low_w: Array, high_w: Array, gap: float, time_limit_s: float
-) -> Choice:
-    """The best set of tasks with the BS of each; see `choose_pooled` for the arguments.
+) -> tuple[float, Ints | None]:
+    """The best placement, (n_devices,), and a bound on the awards of all; see `choose_pooled`.
 
     Beside the choice of a BS each task has a variable that says whether it is taken at all, and the pooled capacity is
     a constraint of its own: without both, the solver tries alike BSs in every order.
     """
-    allowed = np.isfinite(needs_hz) & (demands.received_w <= high_w[demands.cell])[:, None]
+    placement, allowed = np.full(len(needs_hz), -1), _allowed(demands, needs_hz, high_w)
     tasks = np.flatnonzero(allowed.any(axis=1))
     if not len(tasks):
-        return _nothing(len(needs_hz), low_w)
+        return _nothing(placement, low_w)
     owner, bs = np.nonzero(allowed[tasks])
-    pairs, n = np.arange(len(owner)), len(tasks)
-    one_bs = hstack((-eye_array(n), csr_matrix((np.ones(len(owner)), (owner, pairs)), (n, len(owner)))))
+    n, pairs = len(tasks), np.arange(len(owner))
     share = needs_hz[tasks[owner], bs] / demands.cpu_hz[bs]
-    capacity = hstack(
-        (csr_matrix((demands.n_bs, n)), csr_matrix((share, (bs, pairs)), (demands.n_bs, len(owner))))
-    )
-    pool = np.concatenate((needs_hz[tasks].min(axis=1), np.zeros(len(owner)))) / demands.cpu_hz.sum()
+    pool = needs_hz[tasks].min(axis=1) / demands.cpu_hz.sum()
     power, power_low, power_high = _power_rows(demands, tasks, low_w, high_w)
-    power = hstack((power, csr_matrix((power.shape[0], len(owner)))))
-    rows = vstack((one_bs, capacity, csr_matrix(pool[None]), power))
+    rows = block_array(
+        [
+            [-eye_array(n), csr_matrix((np.ones(len(owner)), (owner, pairs)))],
+            [None, csr_matrix((share, (bs, pairs)), (demands.n_bs, len(owner)))],
+            [csr_matrix(pool[None]), None],
+            [power, None],
+        ]
+    )
     low = np.concatenate((np.zeros(n), np.full(demands.n_bs + 1, -np.inf), power_low))
     high = np.concatenate((np.zeros(n), np.ones(demands.n_bs + 1), power_high))
-    award = np.concatenate((demands.award[tasks], np.zeros(len(owner))))
-    upper, taken = _solve(award, LinearConstraint(rows, low, high), gap, time_limit_s)
+    award = np.append(demands.award[tasks], np.zeros(len(owner)))
+    upper, taken = _solve(award, rows, low, high, gap, time_limit_s)
     if taken is None:
-        return Choice(upper, None, None)
-    placement = np.full(len(needs_hz), -1)
-    at = taken[n:]
-    placement[tasks[owner[at]]] = bs[at]
-    return Choice(upper, placement >= 0, placement)
+        return upper, None
+    placement[tasks[owner[taken[n:]]]] = bs[taken[n:]]
+    return upper, placement
 
 
-def _nothing(n_devices: int, low_w: Array) -> Choice:
+def _allowed(demands: Demands, needs_hz: Array, high_w: Array) -> Bools:
+    """Where each task can be computed, (n_devices, n_bs): at no BS if its device alone exceeds the S of its cell."""
+    return np.isfinite(needs_hz) & (demands.received_w <= high_w[demands.cell])[:, None]
+
+
+def _nothing(none: Any, low_w: Array) -> tuple[float, Any]:
     """The choice among no tasks: none, where S may be 0."""
-    if (low_w > 0).any():
-        return Choice(-np.inf, None, None)
-    return Choice(0.0, np.zeros(n_devices, dtype=bool), np.full(n_devices, -1))
+    return (-np.inf, None) if (low_w > 0).any() else (0.0, none)
 
 
 def _power_rows(
@@ -115,12 +120,14 @@ def _power_rows(
 
 
 def _solve(
-    award: Array, limits: LinearConstraint, gap: float, time_limit_s: float
+    award: Array, rows: Any, low: Array, high: Array, gap: float, time_limit_s: float
 ) -> tuple[float, Bools | None]:
     """The solver's bound, and its best solution; minus infinity where there is none at all."""
     options = {"mip_rel_gap": gap, "time_limit": max(time_limit_s, 0.01), "presolve": False}
     with _no_output():
-        found = milp(-award, constraints=limits, integrality=1, bounds=Bounds(0, 1), options=options)
+        found = milp(
+            -award, constraints=(rows, low, high), integrality=1, bounds=Bounds(0, 1), options=options
+        )
     if found.status == 2:
         return -np.inf, None
     bound = np.inf if found.mip_dual_bound is None else -found.mip_dual_bound
@@ -139,3 +146,106 @@ def _no_output() -> Iterator[None]:
         os.dup2(kept, 1)
         os.close(kept)
         os.close(sink)
+
+
+def pack(needs_hz: Array, chosen: Bools, cpu_hz: Array) -> tuple[Ints, float]:
+    """A BS for each chosen task, such that the BSs are promised as little CPU beyond their own as can be found.
+
+    The largest tasks are dealt first, each to the BS with the most room; then single tasks move and pairs of tasks
+    swap while that helps. If something is left over, it starts again from another order.
+
+    Args:
+        needs_hz: (n_devices, n_bs), infinite where a task cannot be computed.
+        chosen: the tasks, (n_devices,), each of which some BS can compute.
+        cpu_hz: F, (n_bs,).
+
+    Returns:
+        The placement, (n_devices,), and the CPU promised beyond F, in Hz: 0 if every BS has room.
+    """
+    tasks = np.flatnonzero(chosen)
+    needs, rng = needs_hz[tasks], np.random.default_rng(0)
+    size = np.where(np.isfinite(needs), needs, 0.0).max(axis=1)
+    best, least = np.full(len(tasks), -1), np.inf
+    for start in range(STARTS):
+        at = _deal(needs, np.argsort(-size * (1.0 + 0.1 * start * rng.random(len(size)))), cpu_hz)
+        over = _swap(needs, at, cpu_hz)
+        if over < least:
+            best, least = at, over
+        if least <= 0:
+            break
+    placement = np.full(len(chosen), -1)
+    placement[tasks] = best
+    return placement, float(least)
+
+
+def _deal(needs: Array, order: Ints, cpu_hz: Array) -> Ints:
+    """Each task in turn to the BS that has most room left with it."""
+    room, at = cpu_hz.copy(), np.empty(len(needs), dtype=np.intp)
+    for task in order:
+        at[task] = np.argmax(room - needs[task])
+        room[at[task]] -= needs[task, at[task]]
+    return at
+
+
+def _swap(needs: Array, at: Ints, cpu_hz: Array) -> float:
+    """Moves and swaps tasks in place while the CPU promised beyond F falls; returns what is left of it."""
+    over, n_bs = np.inf, len(cpu_hz)
+    for _ in range(MOST_MOVES):
+        load = physics.cell_sum(needs[np.arange(len(at)), at], at, n_bs)
+        beyond = np.maximum(load - cpu_hz, 0.0)
+        over = float(beyond.sum())
+        if over <= 0:
+            return 0.0
+        moves = (
+            _best_swap(needs, at, load, cpu_hz, int(bs), other)
+            for bs, other in product(np.flatnonzero(beyond), range(n_bs))
+        )
+        gain, move = max(moves, key=lambda found: found[0])
+        if gain <= 1e-12 * cpu_hz.sum():
+            break
+        for task, target in move:
+            at[task] = target
+    return over
+
+
+def _best_swap(
+    needs: Array, at: Ints, load: Array, cpu_hz: Array, bs: int, other: int
+) -> tuple[float, list[tuple[int, int]]]:
+    """The move of a task from one BS to another, or the swap with one of its tasks, that saves most."""
+    if bs == other:
+        return 0.0, []
+    mine, others = np.flatnonzero(at == bs), np.flatnonzero(at == other)
+    here, back = np.append(needs[others, bs], 0.0), np.append(needs[others, other], 0.0)
+    here_load = load[bs] - needs[mine, bs][:, None] + here
+    other_load = load[other] + needs[mine, other][:, None] - back
+    over = np.maximum(here_load - cpu_hz[bs], 0.0) + np.maximum(other_load - cpu_hz[other], 0.0)
+    now = max(load[bs] - cpu_hz[bs], 0.0) + max(load[other] - cpu_hz[other], 0.0)
+    row, column = np.unravel_index(over.argmin(), over.shape)
+    swap = [(int(mine[row]), other)] + ([(int(others[column]), bs)] if column < len(others) else [])
+    return float(now - over[row, column]), swap
+
+
+def repaired(scenario: Scenario, state: SystemState, demands: Demands, placement: Ints) -> Ints:
+    """A feasible placement: tasks go out while a constraint is broken, then those that still fit come in.
+
+    Out goes the task that pays least for what it needs, on a BS that has promised too much, or one that is impossible
+    under the powers now sent. In comes the task of the highest award of all that fit with everything else.
+    """
+    placement = placement.copy()
+    while not feasible(scenario, state, placement):
+        taken = np.flatnonzero(placement >= 0)
+        at = placement[taken]
+        asked = demands.at(demands.sent_w(placement)).cpu_hz[taken, at]
+        beyond = physics.cell_sum(asked, at, demands.n_bs) > state.cpu_hz * (1.0 - 1e-9)
+        pay = np.where(beyond[at] | np.isinf(asked), demands.award[taken] / asked, np.inf)
+        placement[taken[pay.argmin()]] = -1
+    while True:
+        possible = np.isfinite(demands.at(demands.sent_w(placement)).cpu_hz).any(axis=1)
+        silent = np.flatnonzero((placement < 0) & possible)
+        task, bs = np.repeat(silent, demands.n_bs), np.tile(np.arange(demands.n_bs), len(silent))
+        tried = np.tile(placement, (len(task), 1))
+        tried[np.arange(len(task)), task] = bs
+        fits = feasible(scenario, state, tried)
+        if not fits.any():
+            return placement
+        placement = tried[np.where(fits, demands.award[task], -1.0).argmax()]

@@ -7,7 +7,7 @@ that computes a task. Decisions are lists: x[j], y[j][to] and f[j][to]. The lett
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import inf, log2
@@ -196,7 +196,7 @@ def valid_actions(n_tasks: int, n_bs: int) -> Iterator[tuple[Offload, Peer]]:
         yield [x for x, _ in picked], [y for _, y in picked]
 
 
-def flat(x: list[float], y: list[list[float]]) -> list[float]:
+def flat(x: Sequence[float], y: Sequence[Sequence[float]]) -> list[float]:
     """x and y as one vector."""
     return [*x, *(entry for row in y for entry in row)]
 

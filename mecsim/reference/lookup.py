@@ -16,12 +16,11 @@ from numbers import Integral
 
 import numpy as np
 
-from mecsim import physics
-from mecsim.physics import Array, Bools, Ints
+from mecsim.physics import Array, Ints
 from mecsim.refinement import ProtoAction
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
-from mecsim.system import Action, SystemState, outcome, uplink
+from mecsim.system import Action, SystemState, feasible, least_cpu_hz, outcome
 
 MOST = 4**12
 """Placements that a look-up may try; 12 devices and 3 BSs have as many."""
@@ -66,26 +65,6 @@ def nearest_feasible(scenario: Scenario, state: SystemState, proto: ProtoAction,
         order = np.argsort(at, kind="stable")[:kappa]
         best, distances = found[order], at[order]
     return best
-
-
-def feasible(scenario: Scenario, state: SystemState, placements: Ints) -> Bools:
-    """Which placements satisfy (5), (10) and C4 when every task is given l of (18), (..., n_devices) -> (...).
-
-    A task that cannot meet its deadline needs an infinite l, so that no placement with one is feasible.
-    """
-    needed_j = uplink(scenario, state, placements >= 0).energy_j
-    used_hz = physics.cpu_used_hz(placements, least_cpu_hz(scenario, state, placements), scenario.n_bs)
-    powered = physics.affordable(needed_j, state.energy_j).all(axis=-1)
-    return powered & (used_hz <= state.cpu_hz).all(axis=-1)
-
-
-def least_cpu_hz(scenario: Scenario, state: SystemState, placements: Ints) -> Array:
-    """l of (18) of the tasks placed, 0 for those discarded, (..., n_devices), in Hz."""
-    offload = placements >= 0
-    uplink_s = uplink(scenario, state, offload).delay_s
-    link_s = physics.link_delay_s(state.size_bits, placements, scenario.cell, state.link_bps)
-    slack_s = physics.slack_s(state.deadline_s, uplink_s, link_s)
-    return np.where(offload, physics.required_cpu_hz(state.cycles, slack_s), 0.0)
 
 
 def nearer(scenario: Scenario, proto: ProtoAction, placement: Ints) -> int:
