@@ -18,7 +18,17 @@ from .refinement import (
 )
 from .scenario import PRESETS, Scenario, ScenarioStack
 from .settings import SettingError
-from .system import Action, Outcome, PhysicalSystem, SystemState, outcome, stream, uplink
+from .system import (
+    Action,
+    Outcome,
+    PhysicalSystem,
+    SystemState,
+    feasible,
+    least_cpu_hz,
+    outcome,
+    stream,
+    uplink,
+)
 from .training import Callback, Rollout, rollout, states_met, train
 from .twin import Deviation, DigitalTwin
 
@@ -49,8 +59,10 @@ __all__ = [
     "SettingError",
     "SystemState",
     "discards",
+    "feasible",
     "fit_capacity",
     "keep_affordable",
+    "least_cpu_hz",
     "make_agent",
     "nearest_discrete",
     "outcome",
