@@ -5,25 +5,11 @@ import pandas as pd
 import pytest
 
 from mecsim.experiments import claims
+from mecsim.experiments.results import COLUMNS
 from mecsim.experiments.store import ROOT
 
 RATES = ("0.0001", "0.001", "0.01")
 PLACES = ("1", "2", "3", "4")
-
-
-def synthetic(levels: dict[str, np.ndarray], converged: dict[str, int | list[int]]) -> pd.DataFrame:
-    """A table as `results` gives it: curves that reach their level at a slot (of all or of each), frozen incomes."""
-    rows = []
-    for label, level in levels.items():
-        slots = np.broadcast_to(converged[label], len(level))
-        for seed, height in enumerate(level):
-            ramp = np.minimum(np.arange(2000) / max(slots[seed], 1), 1.0)
-            curve = height * (0.5 + 0.5 * ramp)
-            rows += [
-                (label, "INTO", seed, "training income", slot, value) for slot, value in enumerate(curve)
-            ]
-            rows.append((label, "INTO", seed, "income", -1, height))
-    return pd.DataFrame(rows, columns=["label", "agent", "seed", "metric", "slot", "value"])
 
 
 def panel(metrics: dict[tuple[str, str], np.ndarray], labels: tuple[str, ...] = PLACES) -> pd.DataFrame:
@@ -34,7 +20,7 @@ def panel(metrics: dict[tuple[str, str], np.ndarray], labels: tuple[str, ...] = 
         for seed, of_points in enumerate(of_seeds)
         for label, value in zip(labels, of_points, strict=True)
     ]
-    return pd.DataFrame(rows, columns=["label", "agent", "seed", "metric", "slot", "value"])
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def around(levels: list[float], spread: float = 0.1) -> np.ndarray:
@@ -52,9 +38,15 @@ def stored(monkeypatch):
     return put
 
 
-def three_rates(levels, converged=None) -> pd.DataFrame:
-    levels = {rate: np.asarray(level, float) for rate, level in zip(RATES, levels, strict=True)}
-    return synthetic(levels, converged or dict.fromkeys(RATES, 500))
+def three_rates(levels, converged=(500, 500, 500)) -> pd.DataFrame:
+    """Curves that reach their level at a slot (of all seeds or of each), and frozen incomes, by learning rate."""
+    rows = []
+    for label, of_seeds, at in zip(RATES, levels, converged, strict=True):
+        for seed, (level, slot) in enumerate(zip(of_seeds, np.broadcast_to(at, 3), strict=True)):
+            curve = level * (0.5 + 0.5 * np.minimum(np.arange(2000) / slot, 1.0))
+            rows += [(label, "INTO", seed, "training income", *at_slot) for at_slot in enumerate(curve)]
+            rows.append((label, "INTO", seed, "income", -1, level))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 FALLING = ([30.0, 31.0, 32.0], [20.0, 21.0, 22.5], [10.0, 11.0, 12.0])
@@ -90,7 +82,7 @@ def test_one_wrong_gap_of_two_is_enough_to_fail(stored):
     ],
 )
 def test_convergence_orders(stored, slots, expected):
-    stored(three_rates(FALLING, dict(zip(RATES, slots, strict=True))))
+    stored(three_rates(FALLING, slots))
     assert claims.rule_on("C2").verdict == expected
 
 

@@ -117,9 +117,13 @@ def test_agents_know_nothing_of_plots_or_experiments_nor_of_the_plant(name) -> N
     assert not {other for other in reached(name) if other.startswith(above)}
 
 
-def test_plots_know_nothing_of_agents_or_the_system() -> None:
-    below = ("mecsim.agents", "mecsim.experiments", "mecsim.system", "mecsim.twin", "mecsim.scenario")
-    assert not {other for other in reached("mecsim.experiments.figures") if other.startswith(below)}
+def test_plots_know_nothing_of_agents_or_stored_runs() -> None:
+    assert GRAPH["mecsim.experiments.plots"] == {"mecsim.experiments.statistics", "mecsim.physics"}
+
+
+@pytest.mark.parametrize("name", ["figures", "notebooks", "claims"])
+def test_what_reads_stored_runs_loads_no_torch(name) -> None:
+    assert "torch" not in loaded_by(f"import mecsim.experiments.{name}")
 
 
 def test_physics_alone_is_numpy_alone() -> None:

@@ -137,9 +137,9 @@ KINDS = {
     "11_how_close_to_optimal": StoredParameters,
     "12_what_the_paper_leaves_open": StoredParameters,
 }
-FIGURE_NOTEBOOKS = [name for name, kind in KINDS.items() if issubclass(kind, FigureParameters)]
-BEYOND_NOTEBOOKS = [name for name, kind in KINDS.items() if kind is StoredParameters]
-TRAINING_NOTEBOOKS = [name for name, kind in KINDS.items() if "actor_hidden" in kind.model_fields]
+FIGURE_NOTEBOOKS = tuple(name for name, kind in KINDS.items() if issubclass(kind, FigureParameters))
+BEYOND_NOTEBOOKS = tuple(name for name, kind in KINDS.items() if kind is StoredParameters)
+TRAINING_NOTEBOOKS = tuple(name for name, kind in KINDS.items() if "actor_hidden" in kind.model_fields)
 
 
 def path_of(notebook: str) -> Path:
@@ -157,51 +157,30 @@ def run(notebook: str, parameters: dict[str, Any]) -> str:
     return said.getvalue()
 
 
-def refused(notebook: str, parameters: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(SettingError) as refusal:
-        run(notebook, parameters)
-    assert sentence in str(refusal.value)
-
-
-@pytest.mark.parametrize("notebook", TRAINING_NOTEBOOKS)
-@pytest.mark.parametrize(
-    ("parameters", "sentence"),
-    [
+REFUSED = {
+    TRAINING_NOTEBOOKS: [
         ({"learning_rat": 0.1}, "'learning_rat' is no parameter of this notebook"),
         ({"slots": 0}, "Parameters.slots = 0 is not allowed"),
         ({"preset": "moon"}, "Parameters.preset = 'moon' is not allowed"),
         ({"actor_hidden": []}, "Parameters.actor_hidden = [] is not allowed"),
     ],
-)
-def test_a_training_parameter_is_refused_by_name(notebook, parameters, sentence):
-    refused(notebook, parameters, sentence)
-
-
-@pytest.mark.parametrize("notebook", FIGURE_NOTEBOOKS)
-@pytest.mark.parametrize(
-    ("parameters", "sentence"),
-    [
+    FIGURE_NOTEBOOKS: [
         ({"panel": "9z"}, "panel = '9z' is not allowed: it should be all, or one of"),
-        ({"changes": {"cpu": 1}}, "Scenario has no field 'cpu'"),
         ({"changes": {"tau_s": -1}}, "Scenario.tau_s = -1 is not allowed"),
     ],
-)
-def test_a_figure_parameter_is_refused_by_name(notebook, parameters, sentence):
-    refused(notebook, parameters, sentence)
+    BEYOND_NOTEBOOKS: [({"preset": "moon"}, "preset = 'moon' is not allowed")],
+    FIGURE_NOTEBOOKS + BEYOND_NOTEBOOKS: [({"changes": {"cpu": 1}}, "Scenario has no field 'cpu'")],
+}
 
 
-@pytest.mark.parametrize("notebook", BEYOND_NOTEBOOKS)
 @pytest.mark.parametrize(
-    ("parameters", "sentence"),
-    [
-        ({"preset": "moon"}, "preset = 'moon' is not allowed"),
-        ({"changes": {"cpu": 1}}, "Scenario has no field 'cpu'"),
-    ],
+    ("notebook", "parameters", "sentence"),
+    [(name, *case) for names, cases in REFUSED.items() for name in names for case in cases],
 )
-def test_a_parameter_of_the_notebooks_beyond_the_paper_is_refused_by_name(
-    notebook, parameters, sentence, tmp_path
-):
-    refused(notebook, parameters, sentence)
+def test_a_parameter_is_refused_by_name(notebook, parameters, sentence):
+    with pytest.raises(SettingError) as refusal:
+        run(notebook, parameters)
+    assert sentence in str(refusal.value)
 
 
 @pytest.mark.parametrize("notebook", KINDS)

@@ -232,11 +232,7 @@ CLAIMS = {
         _counts(margins.all_rise),
     ),
     "C8": Claim(
-        "Fig. 5(a)",
-        "and their total flattens at the end",
-        _FLAT,
-        ("fig5a",),
-        _counts(margins.flattens),
+        "Fig. 5(a)", "and their total flattens at the end", _FLAT, ("fig5a",), _counts(margins.flattens)
     ),
     "C9": Claim(
         "Fig. 5(b)",
@@ -246,11 +242,7 @@ CLAIMS = {
         _counts(margins.all_rise),
     ),
     "C10": Claim(
-        "Fig. 5(b)",
-        "and their total flattens at the end",
-        _FLAT,
-        ("fig5b",),
-        _counts(margins.flattens),
+        "Fig. 5(b)", "and their total flattens at the end", _FLAT, ("fig5b",), _counts(margins.flattens)
     ),
     "C11": Claim(
         "Fig. 6(a)",
