@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from mecsim.agents import make_agent
-from mecsim.experiments.figures import AGENT_COLOURS
 from mecsim.experiments.notebooks import ExploreParameters
+from mecsim.experiments.plots import AGENT_COLOURS
 from mecsim.experiments.policies import PolicyError
 from mecsim.experiments.runs import Run
 from mecsim.explore import comparing, picture, replay, stepping, what_if, widgets

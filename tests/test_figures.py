@@ -5,21 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mecsim.experiments import on_demand
 from mecsim.experiments import results as stored
-from mecsim.experiments.figures import (
-    AGENT_COLOURS,
-    BS_COLOURS,
-    FIGURES,
-    draw_panel,
-    draw_tables,
-    save_figures,
-)
-from mecsim.experiments.notebooks import FigureParameters
-from mecsim.experiments.on_demand import results_for
-from mecsim.experiments.panels import EXPERIMENTS, PROFILES, RIVALS
-from mecsim.experiments.results import MissingRuns, stored_tables
-from mecsim.settings import SettingError
+from mecsim.experiments.figures import draw_panel, draw_tables, save_figures
+from mecsim.experiments.panels import EXPERIMENTS, FIGURES, RIVALS
+from mecsim.experiments.plots import AGENT_COLOURS, BS_COLOURS
 
 
 def made_up(name: str, seeds: int = 3) -> pd.DataFrame:
@@ -98,70 +87,3 @@ def test_every_figure_is_written_as_svg_and_png_with_the_same_bytes_again(tmp_pa
     for file, again in zip(files, save_figures(tmp_path / "two"), strict=True):
         assert file.read_bytes() == again.read_bytes()
         assert file.stat().st_size > 10_000
-
-
-def test_a_preset_without_runs_is_left_out_and_none_at_all_is_an_error(monkeypatch):
-    def only_calibrated(name, preset):
-        if preset != "calibrated":
-            raise MissingRuns(f"{name} is missing")
-        return made_up(name)
-
-    monkeypatch.setattr(stored, "results", only_calibrated)
-    assert list(stored_tables(["fig4a"])) == ["calibrated"]
-    with pytest.raises(MissingRuns, match="fig4a is missing"):
-        stored_tables(["fig4a"], ["printed"])
-
-
-class TestOnDemand:
-    @pytest.fixture
-    def profiles(self, tmp_path, monkeypatch):
-        sizes = {"INTO": {"actor_hidden": (4, 4), "critic_hidden": (4, 4)}}
-        kind = PROFILES["quick"].__class__
-        for name in ("paper", "quick"):
-            folder = tmp_path / name / "runs"
-            monkeypatch.setitem(PROFILES, name, kind(2, 4, 3, folder, sizes))
-
-    @pytest.mark.usefixtures("profiles")
-    def test_what_is_missing_is_computed_at_the_quick_scale(self):
-        found = results_for(["fig3b"], ["printed"])
-        assert found.profile == "quick"
-        assert found.scale == "profile quick: 4 slots trained, 3 evaluated"
-        assert found.tables["printed"]["fig3b"]["seed"].nunique() == 2
-        assert not list(PROFILES["paper"].folder.glob("*"))
-
-    @pytest.mark.usefixtures("profiles")
-    def test_stored_results_are_taken_for_the_presets_that_have_them(self, monkeypatch):
-        on_demand.run_experiments(["fig3b"], "paper", "printed", workers=1)
-        monkeypatch.setattr(on_demand, "run_experiments", None)  # nothing is computed
-        found = results_for(["fig3b"], ["calibrated", "printed"])
-        assert found.profile == "paper"
-        assert list(found.tables) == ["printed"]
-
-    @pytest.mark.usefixtures("profiles")
-    def test_a_changed_scenario_is_computed_even_where_the_usual_one_is_stored(self, monkeypatch):
-        on_demand.run_experiments(["fig3b"], "paper", workers=1)
-        found = results_for(["fig3b"], ["calibrated"], {"tau_s": 5.0})
-        assert found.profile == "quick"
-
-    def test_a_change_that_is_not_allowed_is_refused_before_anything_runs(self, monkeypatch):
-        monkeypatch.setattr(on_demand, "run_experiments", None)
-        with pytest.raises(SettingError, match=r"Scenario\.tau_s = -1"):
-            results_for(["fig3b"], ["calibrated"], {"tau_s": -1})
-
-
-class TestParameters:
-    def test_all_panels_or_one(self):
-        whole = FigureParameters(panel="all", preset="both", changes={})
-        assert whole.panels(FIGURES["fig6"]) == list(FIGURES["fig6"])
-        assert whole.presets == ["calibrated", "printed"]
-        one = FigureParameters(panel="6b", preset="physical", changes={})
-        assert one.panels(FIGURES["fig6"]) == ["fig6b"]
-        assert one.presets == ["physical"]
-
-    def test_what_is_not_there_is_refused_in_one_sentence(self):
-        with pytest.raises(
-            SettingError, match="panel = '4a' is not allowed: it should be all, or one of 6a, 6b, 6c, 6d"
-        ):
-            FigureParameters(panel="4a", preset="both", changes={}).panels(FIGURES["fig6"])
-        with pytest.raises(SettingError, match=r"FigureParameters\.preset = 'moon'"):
-            FigureParameters(panel="all", preset="moon", changes={})

@@ -148,6 +148,15 @@ def test_agents_do_not_make_a_plant_or_a_twin(name) -> None:
     assert not names & {"PhysicalSystem", "DigitalTwin"}
 
 
+def test_plots_know_nothing_of_agents_or_stored_runs() -> None:
+    assert GRAPH["mecsim.experiments.plots"] == {"mecsim.experiments.statistics", "mecsim.physics"}
+
+
+@pytest.mark.parametrize("name", ["figures", "notebooks", "claims"])
+def test_what_reads_stored_runs_loads_no_torch(name) -> None:
+    assert "torch" not in loaded_by(f"import mecsim.experiments.{name}")
+
+
 def test_physics_alone_is_numpy_alone() -> None:
     assert GRAPH["mecsim.physics"] == set()
     assert not loaded_by("import mecsim.physics") & {"scipy", "pydantic", "pandas"}

@@ -1,10 +1,28 @@
-"""The parameters of a notebook: what papermill may inject, refused by name where it is wrong."""
+"""The parameters of the notebooks: what papermill may put in, refused by name where it is wrong, and what is run."""
 
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
+import papermill
 import pytest
+from papermill.exceptions import PapermillExecutionError
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
-from mecsim.experiments.notebooks import TrainingParameters, WalkParameters
+from mecsim.experiments import on_demand
+from mecsim.experiments.computing import compute
+from mecsim.experiments.notebooks import (
+    FigureParameters,
+    LearningParameters,
+    StoredParameters,
+    TrainingParameters,
+    WalkParameters,
+)
+from mecsim.experiments.panels import FIGURES, PROFILES, Profile, runs_of
+from mecsim.experiments.store import ROOT
 from mecsim.settings import SettingError
 
 WALK = {"preset": "calibrated", "seed": 0, "slots": 200}
@@ -90,3 +108,116 @@ def test_a_bad_value_is_refused_by_name_before_anything_runs(model, name, value,
     assert allowed in sentence
     assert sentence.endswith(".")
     assert "validation" not in sentence
+
+
+class TestPanels:
+    def test_all_panels_or_one(self):
+        whole = FigureParameters(panel="all", preset="both", changes={})
+        assert whole.panels(FIGURES["fig6"]) == list(FIGURES["fig6"])
+        assert whole.presets == ["calibrated", "printed"]
+        one = FigureParameters(panel="6b", preset="physical", changes={})
+        assert one.panels(FIGURES["fig6"]) == ["fig6b"]
+        assert one.presets == ["physical"]
+
+    def test_what_is_not_there_is_refused_in_one_sentence(self):
+        with pytest.raises(
+            SettingError, match="panel = '4a' is not allowed: it should be all, or one of 6a, 6b, 6c, 6d"
+        ):
+            FigureParameters(panel="4a", preset="both", changes={}).panels(FIGURES["fig6"])
+        with pytest.raises(SettingError, match=r"FigureParameters\.preset = 'moon'"):
+            FigureParameters(panel="all", preset="moon", changes={})
+
+
+KINDS = {
+    "06_training_into": TrainingParameters,
+    "07_fig3": LearningParameters,
+    "08_fig4": FigureParameters,
+    "09_fig5": FigureParameters,
+    "10_fig6": FigureParameters,
+    "11_how_close_to_optimal": StoredParameters,
+    "12_what_the_paper_leaves_open": StoredParameters,
+}
+FIGURE_NOTEBOOKS = tuple(name for name, kind in KINDS.items() if issubclass(kind, FigureParameters))
+BEYOND_NOTEBOOKS = tuple(name for name, kind in KINDS.items() if kind is StoredParameters)
+TRAINING_NOTEBOOKS = tuple(name for name, kind in KINDS.items() if "actor_hidden" in kind.model_fields)
+
+
+def path_of(notebook: str) -> Path:
+    return ROOT / "notebooks" / f"{notebook}.ipynb"
+
+
+def run(notebook: str, parameters: dict[str, Any]) -> str:
+    """Runs a notebook's cells here, with parameters put in as papermill does, and returns what they print."""
+    put_in = parameterize_notebook(load_notebook_node(str(path_of(notebook))), parameters)
+    cells = [cell.source for cell in put_in.cells if cell.cell_type == "code"]
+    namespace: dict[str, Any] = {"In": ["", *cells]}
+    with redirect_stdout(StringIO()) as said, plt.rc_context():
+        for cell in cells:
+            exec(cell, namespace)
+    return said.getvalue()
+
+
+REFUSED = {
+    TRAINING_NOTEBOOKS: [
+        ({"learning_rat": 0.1}, "'learning_rat' is no parameter of this notebook"),
+        ({"slots": 0}, "Parameters.slots = 0 is not allowed"),
+        ({"preset": "moon"}, "Parameters.preset = 'moon' is not allowed"),
+        ({"actor_hidden": []}, "Parameters.actor_hidden = [] is not allowed"),
+    ],
+    FIGURE_NOTEBOOKS: [
+        ({"panel": "9z"}, "panel = '9z' is not allowed: it should be all, or one of"),
+        ({"changes": {"tau_s": -1}}, "Scenario.tau_s = -1 is not allowed"),
+    ],
+    BEYOND_NOTEBOOKS: [({"preset": "moon"}, "preset = 'moon' is not allowed")],
+    FIGURE_NOTEBOOKS + BEYOND_NOTEBOOKS: [({"changes": {"cpu": 1}}, "Scenario has no field 'cpu'")],
+}
+
+
+@pytest.mark.parametrize(
+    ("notebook", "parameters", "sentence"),
+    [(name, *case) for names, cases in REFUSED.items() for name in names for case in cases],
+)
+def test_a_parameter_is_refused_by_name(notebook, parameters, sentence):
+    with pytest.raises(SettingError) as refusal:
+        run(notebook, parameters)
+    assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize("notebook", KINDS)
+def test_the_parameters_are_those_of_the_record(notebook):
+    known = papermill.inspect_notebook(path_of(notebook))
+    assert set(known) == set(KINDS[notebook].model_fields)
+
+
+@pytest.mark.parametrize("notebook", FIGURE_NOTEBOOKS)
+def test_one_panel_of_one_preset_from_stored_runs(notebook):
+    figure = f"fig{notebook[-1]}"
+    chosen = {"panel": f"{figure[-1]}a", "preset": "calibrated"}
+    said = run(notebook, chosen | ({"slots": 30} if KINDS[notebook] is LearningParameters else {}))
+    assert "profile paper: 2000 slots trained, 500 evaluated" in said
+    assert f"{figure}a" in said
+    assert not any(name in said for name in FIGURES[figure][1:])
+    assert "printed" not in said.replace("printed: 60000 actions", "")  # of C20, which is about both
+
+
+def test_a_changed_scenario_is_computed_at_the_quick_scale(tmp_path, monkeypatch):
+    tiny = {"INTO": {"actor_hidden": (4, 4), "critic_hidden": (4, 4)}}
+    monkeypatch.setitem(PROFILES, "quick", Profile(2, 4, 3, tmp_path, tiny))
+
+    def run_here(panels, profile, preset, changes):
+        for one in runs_of(panels, profile, preset, changes=changes):
+            compute(one, tmp_path)
+
+    monkeypatch.setattr(on_demand, "run_experiments", run_here)
+    said = run("08_fig4", {"panel": "4a", "preset": "calibrated", "changes": {"cpu_hz": 8e9}})
+    assert "profile quick: 4 slots trained, 3 evaluated" in said
+    assert "reproduced" not in said  # verdicts are for the paper's scale
+
+
+def test_papermill_itself_stops_at_the_refusal_and_says_it(tmp_path):
+    with pytest.raises(PapermillExecutionError) as refusal:
+        papermill.execute_notebook(
+            path_of("08_fig4"), tmp_path / "out.ipynb", {"panel": "9z"}, progress_bar=False
+        )
+    assert refusal.value.ename == "SettingError"
+    assert "panel = '9z' is not allowed: it should be all, or one of 4a, 4b." in refusal.value.evalue

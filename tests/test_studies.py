@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 from mecsim import cli
 from mecsim.experiments import checks, studies, study_guarantees, study_lookup
 from mecsim.experiments.checks import damaged
+from mecsim.experiments.margins import PAPER_DEVICES, RARE, always_feasible, slower
 from mecsim.experiments.provenance import MANIFEST, NUMERICS, read_manifest, write_manifest
 from mecsim.experiments.results import MissingRuns
-from mecsim.experiments.statistics import verdict
+from mecsim.experiments.statistics import Interval, verdict, weakest
 from mecsim.experiments.studies import (
     STUDIES,
     Measurement,
@@ -29,7 +30,6 @@ from mecsim.experiments.studies import (
 )
 from mecsim.experiments.study_guarantees import CONSTRAINTS, measure_guarantees
 from mecsim.experiments.study_lookup import measure_lookup, small_scenario
-from mecsim.experiments.study_margins import PAPER_DEVICES, RARE, guarantees_margin, lookup_margin
 from mecsim.experiments.study_worlds import KINDS, proto_action, proto_actions, warm_states
 from mecsim.reference.lookup import lookup, nearer
 from mecsim.refinement import refine
@@ -47,6 +47,10 @@ COLUMNS = ["study", "preset", "seed", "metric", "devices", "value"]
 def table(rows: Iterable[tuple[int, str, int, float]]) -> pd.DataFrame:
     """A study's table from (seed, metric, devices, value)."""
     return pd.DataFrame(rows, columns=["seed", "metric", "devices", "value"])
+
+
+def lookup_margin(times: pd.DataFrame, tau_s: float) -> Interval:
+    return weakest(slower(times, tau_s))
 
 
 class TestLookupMargin:
@@ -116,7 +120,7 @@ class TestGuaranteesMargin:
         )
 
     def test_none_in_many(self) -> None:
-        found = guarantees_margin(self.counts((1500, 0), (1500, 0), (1500, 0)))
+        found = always_feasible(self.counts((1500, 0), (1500, 0), (1500, 0)))
         assert verdict(found) == "reproduced"
         assert found.mean == found.high == RARE
         # By hand: of 4500 actions none, so that (1 - p)^4500 = 0.025 at the upper end.
@@ -124,18 +128,18 @@ class TestGuaranteesMargin:
         assert found.seeds == 3
 
     def test_none_in_too_few(self) -> None:
-        found = guarantees_margin(self.counts((1500, 0), (1500, 0)))
+        found = always_feasible(self.counts((1500, 0), (1500, 0)))
         assert verdict(found) == "inconclusive"
         assert found.low < 0 < found.high
 
     @pytest.mark.parametrize("broken", [1, 40])
     def test_one_that_breaks_a_constraint_refutes_however_many_do_not(self, broken) -> None:
-        found = guarantees_margin(self.counts((1_000_000, 0), (1_000_000, broken)))
+        found = always_feasible(self.counts((1_000_000, 0), (1_000_000, broken)))
         assert verdict(found) == "not reproduced"
         assert found.low <= found.mean <= found.high == 0.0
 
     def test_many_that_break_one(self) -> None:
-        found = guarantees_margin(self.counts((500, 5), (500, 15)))
+        found = always_feasible(self.counts((500, 5), (500, 15)))
         assert verdict(found) == "not reproduced"
         theirs = stats.beta.ppf([0.025, 0.975], [20, 21], [981, 980])
         assert found[:3] == pytest.approx((RARE - 0.02, RARE - theirs[1], RARE - theirs[0]))
@@ -271,7 +275,7 @@ class TestStore:
         assert set(found["study"]) == {"guarantees"}
         assert set(found["preset"]) == {"calibrated"}
         assert set(found["seed"]) == {0, 1}
-        assert guarantees_margin(found).seeds == 2
+        assert always_feasible(found).seeds == 2
         assert set(studied("lookup", "calibrated", tmp_path)["devices"]) == {3, 4, 165}
 
     def test_the_same_seed_gives_the_same_numbers_but_for_the_clock(self, tmp_path) -> None:

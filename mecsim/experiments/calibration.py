@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from mecsim.agents import make_agent
+from mecsim.experiments.evidence import count_margins
 from mecsim.experiments.panels import AWARD, DENSITY, GAIN, HARVEST, Sweep
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import provenance, write_manifest
 from mecsim.experiments.statistics import verdict, weakest
 from mecsim.experiments.store import DATA, read_tables, write_table
-from mecsim.experiments.trends import count_margins
 from mecsim.scenario import Scenario
 from mecsim.system import PhysicalSystem
 from mecsim.training import rollout

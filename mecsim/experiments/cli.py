@@ -88,7 +88,7 @@ def claims(
         typer.echo(json.dumps([ruling._asdict() for ruling in rulings], indent=1))
     else:
         for ruling in rulings:
-            typer.echo(CLAIMS[ruling.id].in_words(ruling))
+            typer.echo(CLAIMS[ruling.id].describe(ruling))
     if unknown:
         typer.echo("\n".join(unknown), err=True)
         raise typer.Exit(1)
@@ -104,7 +104,7 @@ def bounds(
     """Print where each algorithm stands below the certified bounds, from the stored runs."""
     from mecsim.experiments.panels import PRESETS
     from mecsim.experiments.results import MissingRuns
-    from mecsim.experiments.standing import in_words, standings
+    from mecsim.experiments.standings import standings, standings_table
 
     found, unknown = {}, []
     for name in [preset] if preset else PRESETS:
@@ -115,7 +115,7 @@ def bounds(
     if as_json:
         typer.echo(json.dumps([one._asdict() for of_preset in found.values() for one in of_preset], indent=1))
     elif found:
-        typer.echo("\n\n".join(in_words(of_preset) for of_preset in found.values()))
+        typer.echo("\n\n".join(standings_table(of_preset) for of_preset in found.values()))
     if unknown:
         typer.echo("\n".join(unknown), err=True)
         raise typer.Exit(1)

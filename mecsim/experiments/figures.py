@@ -1,193 +1,28 @@
-"""Every figure in one look: plots that take data and give back their axes, and the paper's figures from stored runs."""
+"""The paper's figures, drawn from stored runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from io import BytesIO
-from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.optimize import isotonic_regression
 
 from mecsim.experiments.panels import COMPARED, CONTROLS, EXPERIMENTS, FIGURES
+from mecsim.experiments.plots import (
+    AGENT_COLOURS,
+    BS_COLOURS,
+    TOTAL_COLOUR,
+    plot_curves,
+    plot_sweep,
+    use_style,
+)
 from mecsim.experiments.results import by_bs, curves, series, stored_tables
-from mecsim.experiments.statistics import CONFIDENCE, interval, trailing_mean
+from mecsim.experiments.statistics import trailing_mean
 from mecsim.experiments.store import write_atomically
-from mecsim.physics import Array
-
-AGENT_COLOURS = {
-    "INTO": "#0072B2",
-    "LPWPO": "#009E73",
-    "OLNPO": "#E69F00",
-    "DDQN": "#CC79A7",
-    "all-on": "#56B4E9",
-    "untrained": "#7F7F7F",
-    "greedy": "#D55E00",
-    "thrifty": "#000000",
-}
-"""Okabe and Ito's palette, safe for colour-blind readers; the order is the order of every legend."""
-
-BS_COLOURS = ("#0072B2", "#D55E00", "#009E73")
-TOTAL_COLOUR = "#000000"
-SERIES_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-
-
-def use_style() -> None:
-    """Sets the look of all figures of a notebook."""
-    sns.set_theme(context="notebook", style="whitegrid", palette=SERIES_COLOURS)
-    plt.rcParams.update(
-        {
-            "figure.figsize": (7.0, 3.8),
-            "figure.dpi": 100,
-            "figure.constrained_layout.use": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "grid.color": "#E5E5E5",
-            "svg.hashsalt": "mecsim",
-        }
-    )
-
-
-def plot_curves(
-    curves: Mapping[str, Array],
-    ax: Axes | None = None,
-    colours: Mapping[str, str] | None = None,
-    every: int = 10,
-) -> Axes:
-    """Learning curves with their mean and 95 % interval over seeds, labelled at their end.
-
-    Args:
-        curves: by label, arrays of shape (seeds, slots).
-        ax: where to draw.
-        colours: by label.
-        every: slots between two drawn points, counted from the last.
-    """
-    ax, colours = ax or plt.gca(), colours or dict(zip(curves, cycle(SERIES_COLOURS), strict=False))
-    for label, runs in curves.items():
-        colour = colours[label]
-        slots = np.arange(runs.shape[1] - 1, -1, -every)[::-1]
-        _band(ax, slots, runs[:, slots], colour, alpha=0.2)
-        ax.plot(slots, runs[:, slots].mean(axis=0), color=colour, label=label)
-    _label_ends(ax)
-    counts = {len(runs) for runs in curves.values()}
-    seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
-    shown = f"{seeds} seeds, {CONFIDENCE:.0%} interval" if max(counts) > 1 else "1 seed"
-    ax.set(xlabel=f"slot ({shown})", ylabel="average income per slot")
-    return ax
-
-
-def plot_sweep(
-    x: Sequence[float],
-    groups: Mapping[str, Array],
-    ax: Axes | None = None,
-    colours: Mapping[str, str] | None = None,
-    dotted: bool = False,
-) -> Axes:
-    """Means along an x axis with their 95 % interval over seeds, labelled at their end.
-
-    Args:
-        x: places on the axis.
-        groups: by label, arrays of shape (seeds, points).
-        ax: where to draw.
-        colours: by label.
-        dotted: draw the means alone, as dots without labels, for a comparison.
-    """
-    ax, colours = ax or plt.gca(), colours or dict(zip(groups, cycle(SERIES_COLOURS), strict=False))
-    for label, runs in groups.items():
-        mean, colour = runs.mean(axis=0), colours[label]
-        if dotted:
-            ax.scatter(x, mean, s=14, color=colour, alpha=0.6)
-            continue
-        _band(ax, x, runs, colour, alpha=0.15)
-        ax.plot(x, mean, "o-", ms=3.5, lw=1.6, color=colour, label=label)
-    if not dotted:
-        _label_ends(ax)
-        ax.set_xticks(x, [f"{place:g}" for place in x])
-    return ax
-
-
-def _band(ax: Axes, x: Sequence[float] | Array, runs: Array, colour: str, alpha: float) -> None:
-    """The 95 % interval over seeds at each place, where there are seeds enough; `runs` is (seeds, places)."""
-    if len(runs) > 1:
-        bounds = [interval(values) for values in runs.T]
-        ax.fill_between(x, [b.low for b in bounds], [b.high for b in bounds], color=colour, alpha=alpha, lw=0)
-
-
-def _label_ends(ax: Axes, gap: float = 13.0) -> None:
-    """Writes each line's label as near to its end as labels that are `gap` points apart or more can be."""
-    ax.autoscale_view()
-    ends = [line.get_xydata()[-1] for line in ax.lines]
-    heights = ax.transData.transform(ends)[:, 1] * 72 / ax.figure.dpi
-    order = np.argsort(heights, kind="stable")
-    stacked = gap * np.arange(len(order))
-    apart = np.empty_like(heights)
-    apart[order] = isotonic_regression(heights[order] - stacked).x + stacked
-    for line, end, shift in zip(ax.lines, ends, apart - heights, strict=True):
-        ax.annotate(
-            line.get_label(),
-            end,
-            xytext=(6, shift),
-            textcoords="offset points",
-            color=line.get_color(),
-            va="center",
-        )
-
-
-def plot_intervals(
-    groups: Mapping[str, Array],
-    ax: Axes | None = None,
-    colour: str = SERIES_COLOURS[0],
-    shift: float = 0.0,
-    label: str | None = None,
-) -> Axes:
-    """The mean and 95 % interval over seeds of each group, side by side.
-
-    Args:
-        groups: by the label on the x axis, one value a seed.
-        ax: where to draw.
-        colour: of the marks.
-        shift: to the right, in groups, so that several series stand beside each other.
-        label: of the series in the legend.
-    """
-    ax = ax or plt.gca()
-    bounds = [interval(values) for values in groups.values()]
-    means = np.array([bound.mean for bound in bounds])
-    reach = np.array([bound.high - bound.mean for bound in bounds])
-    places = np.arange(len(groups)) + shift
-    ax.errorbar(places, means, yerr=reach, fmt="o", color=colour, capsize=3, ms=5, label=label)
-    ax.set_xticks(range(len(groups)), list(groups))
-    ax.margins(x=0.15)
-    return ax
-
-
-def plot_tornado(
-    effects: Mapping[str, Sequence[float]], ax: Axes | None = None, colour: str = SERIES_COLOURS[0]
-) -> Axes:
-    """Effects with their 95 % interval as horizontal bars, the largest at the top.
-
-    Args:
-        effects: by label, the mean and the two ends of its interval, as shares.
-        ax: where to draw.
-        colour: of bars whose interval leaves out 0; the others are grey.
-    """
-    ax = ax or plt.gca()
-    smallest_first = sorted(effects.items(), key=lambda item: abs(item[1][0]))
-    for place, (_, (mean, low, high)) in enumerate(smallest_first):
-        shown = colour if low > 0 or high < 0 else "#9A9A9A"
-        ax.barh(place, 100 * mean, height=0.62, color=shown, alpha=0.75)
-        ax.plot([100 * low, 100 * high], [place, place], color="#333333", lw=1.2, marker="|", ms=5)
-    ax.set_yticks(range(len(smallest_first)), [label for label, _ in smallest_first])
-    ax.axvline(0, color="#333333", lw=0.8)
-    ax.grid(axis="y", visible=False)
-    ax.set(ylim=(-0.7, len(smallest_first) - 0.3))
-    return ax
-
 
 WIDTH_INCHES, HEIGHT_INCHES = 5.2, 3.6
 
@@ -274,4 +109,4 @@ def save_figures(out: Path) -> list[Path]:
 
 
 def _places(name: str) -> list[float]:
-    return [point.x for point in EXPERIMENTS[name].points]
+    return [point.x for point in EXPERIMENTS[name].points if point.x is not None]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Mapping
 from itertools import dropwhile, takewhile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from mecsim.experiments.effects import effects
 from mecsim.experiments.panels import ALTERNATIVES
-from mecsim.experiments.results import MissingRuns, results
+from mecsim.experiments.results import MissingRuns, means, results
 from mecsim.experiments.sensitivity import DEFAULT, stored_sensitivity
+from mecsim.experiments.statistics import interval
 from mecsim.experiments.store import ROOT
 
 REGISTER = ROOT / "ASSUMPTIONS.md"
@@ -37,24 +39,22 @@ def register(path: Path = REGISTER) -> pd.DataFrame:
 def income_effects(table: pd.DataFrame) -> pd.DataFrame:
     """What each alternative changes of the income at the defaults, of INTO trained under it (of DDQN where it is hers).
 
+    Seeds are compared with themselves: both trainings have the same streams and are evaluated in the same world.
+
     Args:
         table: what `mecsim.experiments.results.results` gives for the experiment "assumptions".
 
     Returns:
-        Columns assumption, choice, agent, mean, low, high (shares of the income under the defaults) and seeds.
+        Columns assumption, choice, agent, mean, low, high (shares of the income under the defaults, with their 95 %
+        interval over seeds) and seeds.
     """
-    measured = {agent: effects(table, "default", agent).set_index("label") for agent in ("INTO", "DDQN")}
-    return pd.DataFrame(
-        [
-            {
-                "assumption": one.assumption,
-                "choice": one.name,
-                "agent": one.agents[0],
-                **measured[one.agents[0]].loc[one.name].to_dict(),
-            }
-            for one in ALTERNATIVES
-        ]
-    )
+    incomes = {agent: means(table, agent=agent) for agent in ("INTO", "DDQN")}
+    rows = []
+    for one in ALTERNATIVES:
+        agent = one.agents[0]
+        change = interval(incomes[agent][one.name] / incomes[agent]["default"] - 1.0)
+        rows.append({"assumption": one.assumption, "choice": one.name, "agent": agent, **change._asdict()})
+    return pd.DataFrame(rows)
 
 
 def verdict_changes() -> dict[str, list[str]]:
@@ -63,33 +63,33 @@ def verdict_changes() -> dict[str, list[str]]:
     Raises:
         FileNotFoundError: nothing is stored.
     """
-    table = stored_sensitivity()
-    usual = table[table["choice"] == DEFAULT.name].set_index("claim")["verdict"]
+    table = stored_sensitivity()[["choice", "claim", "verdict"]]
+    verdicts: dict[str, dict[str, str]] = {}
+    for choice, claim, verdict in table.itertuples(index=False, name=None):
+        verdicts.setdefault(choice, {})[claim] = verdict
+    usual = verdicts.pop(DEFAULT.name)
     return {
-        str(choice): [
-            f"{row.claim} {row.verdict}" for row in part.itertuples() if row.verdict != usual[row.claim]
-        ]
-        for choice, part in table.groupby("choice", sort=False)
-        if choice != DEFAULT.name
+        choice: [f"{claim} {verdict}" for claim, verdict in ruled.items() if verdict != usual[claim]]
+        for choice, ruled in verdicts.items()
     }
 
 
 def effects_table() -> str:
     """What every alternative was measured to change, as a Markdown table."""
     try:
-        income = income_effects(results("assumptions")).set_index("choice")
+        effects = income_effects(results("assumptions")).to_dict("records")
     except MissingRuns:
-        income = None
+        effects = []
+    incomes = {effect["choice"]: _in_percent(effect) for effect in effects}
     changes = verdict_changes()
     lines = ["| alternative | INTO's income | other verdicts, all-on in INTO's place |", "|---" * 3 + "|"]
     for one in ALTERNATIVES:
-        moved = "not computed yet" if income is None else _in_percent(income.loc[one.name])
         verdicts = ", ".join(changes.get(one.name, ["no rule can tell"])) or "none"
-        lines.append(f"| {one.name} | {moved} | {verdicts} |")
+        lines.append(f"| {one.name} | {incomes.get(one.name, 'not computed yet')} | {verdicts} |")
     return "\n".join(lines)
 
 
-def _in_percent(effect: pd.Series) -> str:
+def _in_percent(effect: Mapping[Hashable, Any]) -> str:
     mean, low, high = (100 * effect[name] for name in ("mean", "low", "high"))
     whose = "" if effect["agent"] == "INTO" else f"{effect['agent']}: "
-    return f"{whose}{mean:+.1f} % [{low:+.1f}, {high:+.1f}], {effect['seeds']:.0f} seeds"
+    return f"{whose}{mean:+.1f} % [{low:+.1f}, {high:+.1f}], {effect['seeds']} seeds"

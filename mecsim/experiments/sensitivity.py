@@ -18,14 +18,13 @@ import pandas as pd
 
 from mecsim.agents import make_agent
 from mecsim.experiments.computing import averages
-from mecsim.experiments.evidence import counts_margin, lead_margin, rise_margin, waste_margin
+from mecsim.experiments.evidence import COUNT_CLAIMS, counts_margin, lead_margin, rise_margin, waste_margin
 from mecsim.experiments.panels import ALTERNATIVES, EXPERIMENTS, FIGURES, Alternative
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
 from mecsim.experiments.runs import EVALUATION_WORLDS
 from mecsim.experiments.statistics import Interval, verdict
 from mecsim.experiments.store import DATA, read_tables, write_table
-from mecsim.experiments.trends import COUNT_CLAIMS
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
 from mecsim.system import PhysicalSystem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -35,8 +36,14 @@ def interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
             f"values = {array.tolist()} are not allowed: an interval needs two or more finite numbers."
         )
     mean = float(array.mean())
-    reach = float(stats.t.ppf((1 + confidence) / 2, array.size - 1) * stats.sem(array))
+    reach = float(_quantile(confidence, array.size) * (array.std(ddof=1) / np.sqrt(array.size)))
     return Interval(mean, mean - reach, mean + reach, array.size)
+
+
+@cache
+def _quantile(confidence: float, size: int) -> float:
+    """Student's, at the upper end of an interval over so many values."""
+    return float(stats.t.ppf((1 + confidence) / 2, size - 1))
 
 
 def verdict(margin: Interval) -> Verdict:
@@ -68,9 +75,11 @@ def weakest(parts: ArrayLike) -> Interval:
     return min(intervals, key=lambda part: (order.index(verdict(part)), part.mean))
 
 
-def trend(series: ArrayLike) -> np.ndarray:
+def trend(series: ArrayLike) -> NDArray:
     """Fitted change over a sweep, as a share of its mean: least-squares slope times span, (..., points) -> (...)."""
-    array = np.asarray(series, float)
+    array = np.ascontiguousarray(
+        series, float
+    )  # the order of the sums, so their last bit, hangs on the layout
     steps = np.arange(array.shape[-1]) - (array.shape[-1] - 1) / 2
     slope = (array * steps).sum(axis=-1) / (steps**2).sum()
     return slope * (array.shape[-1] - 1) / array.mean(axis=-1)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mecsim.agents import Agent, make_agent
-from mecsim.experiments.figures import AGENT_COLOURS, BS_COLOURS
+from mecsim.experiments.plots import AGENT_COLOURS, BS_COLOURS
 from mecsim.explore.canvas import blank
 from mecsim.physics import Array
 from mecsim.scenario import Scenario

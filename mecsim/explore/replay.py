@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mecsim.experiments.figures import AGENT_COLOURS, BS_COLOURS
+from mecsim.experiments.plots import AGENT_COLOURS, BS_COLOURS
 from mecsim.experiments.statistics import WINDOW, trailing_mean
 from mecsim.explore.canvas import blank
 from mecsim.physics import Array

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mecsim import physics
 from mecsim.agents.base import Offer
 from mecsim.contest import Contest
-from mecsim.experiments.figures import BS_COLOURS
+from mecsim.experiments.plots import BS_COLOURS
 from mecsim.explore.canvas import blank
 from mecsim.explore.fates import Trace
 from mecsim.physics import Array, Ints

@@ -9,13 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from mecsim.agents import make_agent
-from mecsim.experiments import standing, studies
+from mecsim.experiments import standings as module
+from mecsim.experiments import studies
 from mecsim.experiments.checks import RUNS
 from mecsim.experiments.cli import app
 from mecsim.experiments.provenance import read_manifest
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.runs import EVALUATION_WORLDS, Run
-from mecsim.experiments.standing import Standing, averaged, in_words, ratios, standings
+from mecsim.experiments.standings import Standing, averaged, ratios, standings, standings_table
 from mecsim.experiments.statistics import interval
 from mecsim.experiments.store import read_tables
 from mecsim.experiments.studies import STUDIES, Measurement, compute, studied
@@ -70,11 +71,11 @@ def stored(monkeypatch):
         table = made_up_bounds(with_bounds) if bounds is None else bounds
         sizes = {"points": POINTS, "slots": SLOTS, "gap": 0.03}
         monkeypatch.setitem(studies.STUDIES, "bounds", replace(STUDIES["bounds"], sizes=sizes))
-        monkeypatch.setattr(standing, "PANELS", tuple(POINTS))
-        monkeypatch.setattr(standing, "studied", lambda name, preset: table[table["preset"] == preset])
-        monkeypatch.setattr(standing, "stored_seeds", lambda name, preset: list(with_runs))
+        monkeypatch.setattr(module, "PANELS", tuple(POINTS))
+        monkeypatch.setattr(module, "studied", lambda name, preset: table[table["preset"] == preset])
+        monkeypatch.setattr(module, "stored_seeds", lambda name, preset: list(with_runs))
         monkeypatch.setattr(
-            standing, "results", lambda name, preset, seeds: made_up_results(table, name, seeds)
+            module, "results", lambda name, preset, seeds: made_up_results(table, name, seeds)
         )
 
     return put
@@ -84,7 +85,7 @@ class TestRatios:
     def test_income_over_the_bound_by_point_agent_and_seed(self, stored) -> None:
         stored()
         table = ratios()
-        assert table.columns.tolist() == standing.COLUMNS
+        assert table.columns.tolist() == module.COLUMNS
         assert len(table) == 4 * 2 * 3 * 2
         for (agent, seed, bound), part in table.groupby(["agent", "seed", "bound"]):
             off = 0.1 if bound == "per slot" else 0.0
@@ -188,7 +189,7 @@ class TestCommand:
                 Standing(preset, "long run", "all-on", 0.81, 0.8, 0.82, 5, None),
             ]
 
-        monkeypatch.setattr(standing, "standings", standings)
+        monkeypatch.setattr(module, "standings", standings)
         return lambda *words: CliRunner().invoke(app, ["bounds", *words])
 
     def test_as_json(self, call) -> None:
@@ -223,7 +224,7 @@ class TestCommand:
 
     def test_the_words_align_whatever_the_agents_are_called(self, stored) -> None:
         stored()
-        lines = in_words(standings()).splitlines()
+        lines = standings_table(standings()).splitlines()
         assert {line.index("0.") for line in lines[2:4]} == {len("greedy") + 2}
 
 

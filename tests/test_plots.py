@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from mecsim.agents import AGENTS
-from mecsim.experiments.figures import (
+from mecsim.experiments.plots import (
     AGENT_COLOURS,
     BS_COLOURS,
     SERIES_COLOURS,

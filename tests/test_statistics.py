@@ -63,11 +63,6 @@ class TestVerdict:
     def test_where_the_interval_lies(self, low, high, expected) -> None:
         assert verdict(Interval((low + high) / 2, low, high, 5)) == expected
 
-    def test_comes_out_each_way_from_values(self) -> None:
-        assert verdict(interval([1.0, 1.1, 0.9])) == "reproduced"
-        assert verdict(interval([-1.0, -1.1, -0.9])) == "not reproduced"
-        assert verdict(interval([1.0, -1.1, 0.2])) == "inconclusive"
-
 
 class TestWeakest:
     SURE, OPEN, FALSE = [1.0, 1.1, 0.9], [3.0, -1.0, 1.5], [-1.0, -1.1, -0.9]
