@@ -6,6 +6,7 @@ import pytest
 
 from mecsim.agents import make_agent
 from mecsim.experiments import sensitivity
+from mecsim.experiments.claims import margins_of
 from mecsim.experiments.panels import ALTERNATIVES, EXPERIMENTS
 from mecsim.experiments.provenance import write_manifest
 from mecsim.experiments.runs import EVALUATION_WORLDS
@@ -94,7 +95,7 @@ def panels(
 ) -> dict[str, pd.DataFrame]:
     """Tables in which incomes rise (fall in fig6a) from what is given, and nothing else moves."""
     rows = []
-    for panel in (*sensitivity.COUNT_PANELS.values(), "fig6a", "fig6b", "fig6c", "fig6d"):
+    for panel in (*sensitivity.COUNT_PANELS, "fig6a", "fig6b", "fig6c", "fig6d"):
         for place, point in enumerate(EXPERIMENTS[panel].points):
             for agent in sensitivity.RULES:
                 for seed in range(3):
@@ -111,11 +112,13 @@ def panels(
 def test_all_on_takes_the_place_of_into():
     better = dict(zip(sensitivity.RULES, (110.0, 100.0, 90.0), strict=True))
     wasteful = dict(zip(sensitivity.RULES, (0.1, 0.1, 0.3), strict=True))
-    margins = sensitivity.claim_margins(panels(better, wasteful))
+    margins = margins_of(panels(better, wasteful), sensitivity.STAND_IN, sensitivity.RULES)
     assert min(margins[claim].low for claim in ("C5", "C11", "C12", "C13", "C14", "C15", "C16")) > 0
     assert margins["C16"].mean == pytest.approx(0.2)
     worse = dict(zip(sensitivity.RULES, (90.0, 100.0, 110.0), strict=True))
     thrifty = dict(zip(sensitivity.RULES, (0.3, 0.1, 0.1), strict=True))
-    margins = sensitivity.claim_margins(panels(worse, thrifty, counts=(3.0, 2.0, 1.0)))
+    margins = margins_of(
+        panels(worse, thrifty, counts=(3.0, 2.0, 1.0)), sensitivity.STAND_IN, sensitivity.RULES
+    )
     assert max(margins[claim].high for claim in ("C5", "C15", "C16")) < 0
     assert np.isfinite([margin.mean for margin in margins.values()]).all()

@@ -11,15 +11,14 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from mecsim.agents import make_agent
-from mecsim.experiments.evidence import count_margins
-from mecsim.experiments.panels import AWARD, DENSITY, GAIN, HARVEST, Sweep
+from mecsim.experiments.claims import margins_of
+from mecsim.experiments.panels import AWARD, DENSITY, FIGURES, GAIN, HARVEST, Sweep
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import provenance, write_manifest
-from mecsim.experiments.statistics import verdict, weakest
+from mecsim.experiments.statistics import verdict
 from mecsim.experiments.store import DATA, read_tables, write_table
 from mecsim.scenario import Scenario
 from mecsim.system import PhysicalSystem
@@ -29,6 +28,9 @@ ALPHAS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 MEAN_GAINS = (0.1, 0.2, 0.5)
 TAUS_S = (3.0, 6.0, 12.0)
 SWEEPS: tuple[Sweep, ...] = (AWARD, DENSITY, GAIN, HARVEST)
+PANELS = dict(zip((sweep.symbol for sweep in SWEEPS), FIGURES["fig4"] + FIGURES["fig5"], strict=True))
+"""The panel of each sweep, by its symbol."""
+CONTROL = "all-on"
 SLOTS = 500
 SEEDS = 5
 FOLDER = DATA / "calibration"
@@ -105,7 +107,7 @@ def measure(measurement: Measurement) -> None:
 
 def _one_point(measurement: Measurement, sweep: Sweep, value: float, seed: int) -> list[dict[str, float]]:
     scenario = Scenario(**measurement.cell.changes, **sweep.changes(value))
-    record = rollout(make_agent("all-on", scenario), PhysicalSystem(scenario, seed), measurement.slots)
+    record = rollout(make_agent(CONTROL, scenario), PhysicalSystem(scenario, seed), measurement.slots)
     devices = record.offloading.mean(axis=0)
     income = float(record.income.mean())
     return [{"bs": bs + 1, "offloading": float(mean), "income": income} for bs, mean in enumerate(devices)]
@@ -116,22 +118,20 @@ def calibration_map(table: pd.DataFrame) -> pd.DataFrame:
 
     Columns: alpha, mean_gain, tau_s, claim, mean, low, high, seeds, verdict.
     """
+    tables = table.assign(
+        label=table["value"],
+        agent=CONTROL,
+        metric=[f"offloading BS-{bs}" for bs in table["bs"]],
+        value=table["offloading"],
+    )
     rows = []
-    for cell, part in table.groupby(["alpha", "mean_gain", "tau_s"]):
-        by_seed = [count_margins(_counts(of_seed)) for _, of_seed in part.groupby("seed")]
-        for claim in by_seed[0]:
-            margin = weakest([margins[claim] for margins in by_seed])
-            rows.append(
-                {**Cell(*cell)._asdict(), "claim": claim, **margin._asdict(), "verdict": verdict(margin)}
-            )
+    for cell, part in tables.groupby(["alpha", "mean_gain", "tau_s"]):
+        panels = {PANELS[str(symbol)]: of_sweep for symbol, of_sweep in part.groupby("sweep")}
+        rows += [
+            {**Cell(*cell)._asdict(), "claim": claim, **margin._asdict(), "verdict": verdict(margin)}
+            for claim, margin in margins_of(panels, CONTROL).items()
+        ]
     return pd.DataFrame(rows)
-
-
-def _counts(of_seed: pd.DataFrame) -> dict[str, np.ndarray]:
-    return {
-        str(symbol): part.pivot_table(index="value", columns="bs", values="offloading").to_numpy()
-        for symbol, part in of_seed.groupby("sweep")
-    }
 
 
 def pick(calibration: pd.DataFrame) -> Cell:

@@ -17,13 +17,13 @@ from typing import Any
 import pandas as pd
 
 from mecsim.agents import make_agent
+from mecsim.experiments.claims import margins_of
 from mecsim.experiments.computing import averages
-from mecsim.experiments.evidence import COUNT_CLAIMS, counts_margin, lead_margin, rise_margin, waste_margin
 from mecsim.experiments.panels import ALTERNATIVES, EXPERIMENTS, FIGURES, Alternative
 from mecsim.experiments.pool import run_tasks
 from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
 from mecsim.experiments.runs import EVALUATION_WORLDS
-from mecsim.experiments.statistics import Interval, verdict
+from mecsim.experiments.statistics import verdict
 from mecsim.experiments.store import DATA, read_tables, write_table
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
@@ -37,9 +37,7 @@ STAND_IN = "all-on"
 """Takes INTO's place."""
 RULES = (STAND_IN, "LPWPO", "OLNPO")
 DEFAULT = Alternative("", "default", RULES)
-COUNT_PANELS = {"xi": "fig4a", "zeta": "fig4b", "sigma": "fig5a", "rho": "fig5b"}
-INCOME_CLAIMS = {"C11": ("fig6a", -1), "C12": ("fig6b", 1), "C13": ("fig6c", 1), "C14": ("fig6d", 1)}
-"""The panel of each claim, and 1 where its incomes rise, -1 where they fall."""
+COUNT_PANELS = FIGURES["fig4"] + FIGURES["fig5"]
 
 
 def choices() -> list[Alternative]:
@@ -116,7 +114,7 @@ def settings_of(choice: Alternative, slots: int = SLOTS, seeds: int = SEEDS) -> 
 
 def _points() -> Iterator[tuple[str, str, dict[str, Any], str]]:
     """Panel, label, changes and agent of everything that is run."""
-    for panel in (*COUNT_PANELS.values(), *FIGURES["fig6"]):
+    for panel in (*COUNT_PANELS, *FIGURES["fig6"]):
         agents = RULES if panel in FIGURES["fig6"] else (STAND_IN,)
         for point in EXPERIMENTS[panel].points:
             for agent in agents:
@@ -149,24 +147,6 @@ def stored_sensitivity(folder: Path = FOLDER) -> pd.DataFrame:
             panels = {str(name): of_panel for name, of_panel in part.groupby("panel")}
             rows += [
                 {"choice": choice.name, "claim": claim, **margin._asdict(), "verdict": verdict(margin)}
-                for claim, margin in claim_margins(panels).items()
+                for claim, margin in margins_of(panels, STAND_IN, RULES).items()
             ]
     return pd.DataFrame(rows)
-
-
-def claim_margins(panels: Mapping[str, pd.DataFrame]) -> dict[str, Interval]:
-    """The margins of C4 to C16 with all-on in INTO's place and without DDQN, from the tables of the panels."""
-    fig6 = [panels[name] for name in FIGURES["fig6"]]
-    counts = {
-        claim: counts_margin(panels[COUNT_PANELS[symbol]], claim, STAND_IN)
-        for claim, (symbol, _) in COUNT_CLAIMS.items()
-    }
-    incomes = {
-        claim: rise_margin(panels[panel], sign, RULES) for claim, (panel, sign) in INCOME_CLAIMS.items()
-    }
-    return {
-        **counts,
-        **incomes,
-        "C15": lead_margin(fig6, STAND_IN, RULES),
-        "C16": waste_margin(fig6, STAND_IN),
-    }
