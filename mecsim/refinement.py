@@ -5,10 +5,6 @@ Line 1 is `nearest_discrete`, line 2 `keep_affordable`, lines 3-8 `fit_capacity`
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from functools import cache
-from threading import Timer
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -194,7 +190,9 @@ def _discards(
         tier[...] = shielded
     found = Discards(kept, np.full_like(kept, -1), np.empty(kept.shape), np.empty(kept.shape))
     kept, order, key, need = (array.reshape(-1, n) for array in found)
-    _kernel()(
+    from mecsim import kernel  # Numba is loaded when Algorithm 1 is first run
+
+    kernel.fit(
         kept,
         tier.reshape(-1, n),
         scenario.cell.astype(np.int64),
@@ -315,19 +313,3 @@ def _granted_hz(
 def _rows(values: Array | float, shape: tuple[int, ...]) -> Array:
     """Values that states may share, as a table of one row a state."""
     return np.array(np.broadcast_to(values, shape), dtype=float, order="C").reshape(-1, shape[-1])
-
-
-@cache
-def _kernel() -> Callable[..., None]:
-    """`mecsim.kernel.fit`, compiled when it is first needed; says so where that takes a while."""
-    import numba  # noqa: F401, apart from what may have to be compiled
-
-    told = {"file": sys.stderr, "flush": True}
-    notice = Timer(1.5, print, ("mecsim compiles Algorithm 1, which takes some seconds once.",), told)
-    notice.daemon = True
-    notice.start()
-    try:
-        from mecsim.kernel import fit
-    finally:
-        notice.cancel()
-    return fit
