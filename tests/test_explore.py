@@ -372,13 +372,15 @@ def moved(control: ipywidgets.ValueWidget):
 
 class TestExplorers:
     @pytest.fixture
-    def make(self, training, monkeypatch):
+    def make(self, learners, training, monkeypatch):
         monkeypatch.setattr(widgets, "THOROUGH", 2)
 
         def one(name: str) -> Shell:
             if name == "playback":
                 return widgets.playback_explorer(training, 500)
-            return getattr(widgets, f"{name.replace(' ', '_')}_explorer")({})
+            return getattr(widgets, f"{name.replace(' ', '_')}_explorer")(
+                learners if name != "compare" else {}
+            )
 
         return one
 
