@@ -13,11 +13,13 @@ What then remains are few tasks, and these are all looked at again after each re
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from math import inf, log2
 
 import numpy as np
 from numba import njit
+from numba.core import event
 
 OPTIONS = {"error_model": "numpy", "nogil": True}
 QUIET = 1e-3
@@ -28,12 +30,27 @@ SIGNATURE = (
 )
 
 
+class _Notice(event.Listener):
+    """Says once that code is compiled, which code from the disk is not, however long it takes to load."""
+
+    said = False
+
+    def on_start(self, event: event.Event) -> None:
+        if not self.said:
+            print("mecsim compiles Algorithm 1, which takes some seconds once.", file=sys.stderr)
+        self.said = True
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
 def _cached(function: Callable) -> Callable:
     """Compiles a function for `SIGNATURE`, and keeps the machine code on disk where that can be written."""
-    try:
-        return njit(SIGNATURE, cache=True, **OPTIONS)(function)
-    except (OSError, RuntimeError):
-        return njit(SIGNATURE, **OPTIONS)(function)
+    with event.install_listener("numba:compile", _Notice()):
+        try:
+            return njit(SIGNATURE, cache=True, **OPTIONS)(function)
+        except (OSError, RuntimeError):
+            return njit(SIGNATURE, **OPTIONS)(function)
 
 
 @njit(**OPTIONS)

@@ -5,10 +5,8 @@ Line 1 is `nearest_discrete`, line 2 `keep_affordable`, lines 3-8 `fit_capacity`
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import cache
-from threading import Timer
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -318,14 +316,7 @@ def _rows(values: Array | float, shape: tuple[int, ...]) -> Array:
 
 @cache
 def _kernel() -> Callable[..., None]:
-    """`mecsim.kernel.fit`, compiled when it is first needed; says so where that takes a while."""
-    notice = Timer(
-        1.0, print, ("mecsim compiles Algorithm 1, which takes some seconds once.",), {"file": sys.stderr}
-    )
-    notice.daemon = True
-    notice.start()
-    try:
-        from mecsim.kernel import fit
-    finally:
-        notice.cancel()
+    """`mecsim.kernel.fit`, compiled when it is first needed."""
+    from mecsim.kernel import fit
+
     return fit
