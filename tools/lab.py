@@ -53,6 +53,7 @@ def jupyterlab(folder: Path) -> Iterator[str]:
         f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={folder}",
         f"--IdentityProvider.token={token}",
+        "--LabApp.expose_app_in_browser=True",
     ]
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
     with serving([*command, *options], f"http://127.0.0.1:{port}/api?token={token}"):

@@ -1,1 +1,1 @@
-"""What notebook 13 shows: pure functions that give numbers, figures of them, and thin widgets around both."""
+"""What notebook 13 shows: pure functions that give numbers, sentences and figures, and thin widgets around them."""

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mecsim import physics
-from mecsim.explore.canvas import blank
-from mecsim.refinement import Refinement, refine_discrete
-from mecsim.scenario import Scenario
+from mecsim.explore.drawing import blank, write_beside
+from mecsim.refinement import refine_discrete
+from mecsim.scenario import Scenario, ScenarioStack
 from mecsim.settings import SettingError
 from mecsim.system import Action, Outcome, SystemState, uplink
 from mecsim.twin import DigitalTwin
@@ -34,12 +34,16 @@ class Answer(NamedTuple):
     """One device's decision before and after.
 
     Attributes:
+        scenario: parameters of the system.
+        state: the slot.
         device: its index.
         before: the action as it was.
         after: the same but for this device.
         refined: what lines 2-8 of Algorithm 1 make of that.
     """
 
+    scenario: Scenario
+    state: SystemState
     device: int
     before: Case
     after: Case
@@ -48,14 +52,18 @@ class Answer(NamedTuple):
     @property
     def lost(self) -> int:
         """Other tasks that were paid before and are not after."""
-        return int(
-            np.delete(self.before.outcome.completed & ~self.after.outcome.completed, self.device).sum()
-        )
+        late = self.before.outcome.completed & ~self.after.outcome.completed
+        return int(np.delete(late, self.device).sum())
 
 
-def ask(
-    twin: DigitalTwin, action: Action, device: int, choice: int, settings: Refinement | None = None
-) -> Answer:
+def twin_of(scenario: Scenario, state: SystemState) -> DigitalTwin:
+    """A twin that has just taken in a report of this state."""
+    twin = DigitalTwin(scenario, seed=0)
+    twin.update(state)
+    return twin
+
+
+def ask(twin: DigitalTwin, action: Action, device: int, choice: int) -> Answer:
     """What changes in the current slot if one device chooses another BS, or to discard its task.
 
     Args:
@@ -63,12 +71,13 @@ def ask(
         action: what everybody does.
         device: index of the device.
         choice: the BS that is to compute its task, or `DISCARD`.
-        settings: what the paper leaves open in Algorithm 1.
 
     Raises:
-        SettingError: there is no such device or BS.
+        SettingError: there is no such device or BS, or the twin has many worlds.
     """
     scenario, state = twin.scenario, twin.state
+    if twin.worlds or isinstance(scenario, ScenarioStack):
+        raise SettingError(f"twin.worlds = {twin.worlds} is not allowed: it should be a twin of one world.")
     if not 0 <= device < scenario.n_devices:
         raise SettingError(
             f"device = {device!r} is not allowed: it should be between 0 and {scenario.n_devices - 1}."
@@ -79,8 +88,9 @@ def ask(
             f"{scenario.n_bs - 1}."
         )
     changed = with_choice(scenario, state, action, device, choice)
-    refined = refine_discrete(scenario, state, changed.placement, settings)
-    return Answer(device, *(Case(one, twin.what_if(one)) for one in (action, changed, refined)))
+    refined = refine_discrete(scenario, state, changed.placement)
+    cases = (Case(one, twin.what_if(one)) for one in (action, changed, refined))
+    return Answer(scenario, state, device, *cases)
 
 
 def with_choice(scenario: Scenario, state: SystemState, action: Action, device: int, choice: int) -> Action:
@@ -90,31 +100,29 @@ def with_choice(scenario: Scenario, state: SystemState, action: Action, device: 
     have; where the BS has then promised too much, (10) is kept by cutting all shares (A23).
     """
     placement, cpu_hz = action.placement.copy(), action.cpu_hz.copy()
-    placement[device], cpu_hz[device] = choice, 0.0
-    if choice >= 0 and choice != action.placement[device]:
+    placement[device] = choice
+    if choice == DISCARD:
+        cpu_hz[device] = 0.0
+    elif choice != action.placement[device]:
         sent = uplink(scenario, state, placement >= 0)
         link = physics.link_delay_s(state.size_bits, placement, scenario.cell, state.link_bps)
         slack = physics.slack_s(state.deadline_s, sent.delay_s, link)[device]
         least = float(physics.required_cpu_hz(state.cycles[device], slack))
         cpu_hz[device] = min(least, state.cpu_hz[choice])
-    elif choice >= 0:
-        cpu_hz[device] = action.cpu_hz[device]
     return Action(placement, cpu_hz)
 
 
-def in_words(scenario: Scenario, state: SystemState, answer: Answer) -> str:
+def describe_answer(answer: Answer) -> str:
     """The answer in a few sentences."""
-    device, before, after = answer.device, answer.before, answer.after
-    change = after.outcome.income - before.outcome.income
-    told = (
-        f"Device {device + 1} of BS-{scenario.cell[device] + 1}, award {state.award[device]:.2f}: "
-        f"{_choice(before, device)} before, {_choice(after, device)} now"
-    )
-    told += f"; {_fate(state, answer.after, device)}." if after.action.placement[device] >= 0 else "."
+    device, cell, award = answer.device, answer.scenario.cell, answer.state.award
+    then, now, refined = (case.outcome.income for case in (answer.before, answer.after, answer.refined))
+    kept = answer.after.action.placement[device] >= 0
+    fate = f"; {_fate(answer)}." if kept else "."
     others = f" {answer.lost} other tasks are no longer paid." if answer.lost else ""
     return (
-        f"{told}{others} Income of the slot: {before.outcome.income:.1f} before, {after.outcome.income:.1f} after "
-        f"({change:+.1f}), {answer.refined.outcome.income:.1f} if Algorithm 1 sorts it out again."
+        f"Device {device + 1} of BS-{cell[device] + 1}, award {award[device]:.2f}: {_choice(answer.before, device)} "
+        f"before, {_choice(answer.after, device)} now{fate}{others} Income of the slot: {then:.1f} before, {now:.1f} "
+        f"after ({now - then:+.1f}), {refined:.1f} if Algorithm 1 sorts it out again."
     )
 
 
@@ -123,66 +131,54 @@ def _choice(case: Case, device: int) -> str:
     return f"on BS-{bs + 1}" if bs >= 0 else "discarded"
 
 
-def _fate(state: SystemState, case: Case, device: int) -> str:
+def _fate(answer: Answer) -> str:
     """Is the task paid, and if not, why?"""
-    if case.outcome.completed[device]:
+    device, result = answer.device, answer.after.outcome
+    if result.completed[device]:
         return "it is paid"
-    if not case.outcome.powered[device]:
-        return f"its {1e3 * state.energy_j[device]:.1f} mJ are not enough to send it"
+    if not result.powered[device]:
+        return f"its {1e3 * answer.state.energy_j[device]:.1f} mJ are not enough to send it"
     return "it is late"
 
 
-def draw_answer(state: SystemState, answer: Answer, figure: Figure | None = None) -> Figure:
-    """The device's delay and energy, and the income of the slot, before and after.
-
-    Args:
-        state: the slot.
-        answer: what `ask` says.
-        figure: where to draw; a new one by default.
-    """
-    figure = figure or blank(8.4, 3.1)
+def draw_answer(answer: Answer) -> Figure:
+    """The device's delay and energy, and the income of the slot, before and after."""
+    figure = blank(8.4, 3.1)
     delay, energy, income = figure.subplots(1, 3, sharey=True, width_ratios=(5, 3, 3))
     figure.subplots_adjust(left=0.18, right=0.985, bottom=0.26, top=0.86, wspace=0.1)
-    cases = (answer.before, answer.after, answer.refined)
-    _draw_delay(delay, state, answer.device, cases)
-    spent = [1e3 * case.outcome.spent_j[answer.device] for case in cases]
-    energy.barh(range(3), spent, 0.6, color="#E69F00")
-    energy.axvline(1e3 * state.energy_j[answer.device], color="black", lw=1.5)
+    cases, device = (answer.before, answer.after, answer.refined), answer.device
+    _draw_delay(delay, answer.state.deadline_s[device], device, cases)
+    energy.barh(range(3), [1e3 * case.outcome.spent_j[device] for case in cases], 0.6, color="#E69F00")
+    energy.axvline(1e3 * answer.state.energy_j[device], color="black", lw=1.5)
     energy.set_xlabel("energy spent (mJ),\nline: stored")
     income.barh(range(3), [case.outcome.income for case in cases], 0.6, color="#0072B2")
     for row, case in enumerate(cases):
-        income.annotate(
-            f"{case.outcome.income:.1f}",
-            (0, row),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            color="white",
-        )
+        write_beside(income, 0, row, f"{case.outcome.income:.1f}", color="white")
     income.set_xlabel("income of the slot")
     delay.set_yticks(range(3), CASES)
     delay.set_ylim(2.6, -0.6)
     for ax in (delay, energy, income):
         ax.grid(axis="y", visible=False)
-        ax.xaxis.label.set_size(10)
+        ax.xaxis.label.set_fontsize(10)
     return figure
 
 
-def _draw_delay(ax: Axes, state: SystemState, device: int, cases: tuple[Case, ...]) -> None:
-    deadline = state.deadline_s[device]
-    for row, case in enumerate(cases):
-        if case.action.placement[device] < 0:
-            ax.annotate("not offloaded", (0, row), (4, 0), textcoords="offset points", va="center", size=9)
+def _draw_delay(ax: Axes, deadline_s: float, device: int, cases: tuple[Case, ...]) -> None:
+    for row, (action, result) in enumerate(cases):
+        if action.placement[device] < 0:
+            write_beside(ax, 0, row, "not offloaded", size=9)
             continue
         start = 0.0
         for part, colour in PARTS.items():
-            length = min(float(getattr(case.outcome, f"{part}_s")[device]), 3 * deadline)
+            length = min(float(getattr(result, f"{part}_s")[device]), 3 * deadline_s)
             ax.barh(row, length, 0.6, start, color=colour)
             start += length
-        if not case.outcome.completed[device]:
-            why = "late" if case.outcome.powered[device] else "no energy"
-            ax.annotate(why, (start, row), (4, 0), textcoords="offset points", va="center", color=BLAMED)
-    ax.axvline(deadline, color="black", lw=1.5)
+        if not result.completed[device]:
+            why = "late" if result.powered[device] else "no energy"
+            write_beside(ax, start, row, why, color=BLAMED)
+    ax.axvline(deadline_s, color="black", lw=1.5)
     handles = [ax.barh(0, 0, color=colour) for colour in PARTS.values()]
-    ax.legend(handles, PARTS, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9)
-    ax.set(xlabel="delay of the task (s),\nline: deadline", xlim=(0, 1.6 * deadline))
+    ax.legend(
+        handles, list(PARTS), loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9
+    )
+    ax.set(xlabel="delay of the task (s),\nline: deadline", xlim=(0, 1.6 * deadline_s))

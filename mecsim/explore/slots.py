@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from itertools import islice
+from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,13 +14,20 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from mecsim import physics
-from mecsim.agents import Agent
-from mecsim.explore.canvas import blank
-from mecsim.explore.fates import FATES, Fate, fates, traced
+from mecsim.agents import Agent, make_agent
+from mecsim.explore.drawing import blank, bs_names
+from mecsim.explore.stepping import Trace, trace
 from mecsim.physics import Array, Ints
 from mecsim.scenario import Scenario
-from mecsim.system import SystemState, outcome
+from mecsim.system import PhysicalSystem, SystemState, outcome
+from mecsim.training import states_met
 
+SLOTS = 60
+"""How many slots the explorer shows."""
+SEED = 2_000_000
+"""Of the world shown; nobody trains or is evaluated in it."""
+Fate = Literal["at home", "at a peer", "not offered", "no energy", "hopeless", "BS full"]
+"""Executed by its own BS, by another one; never on offer (line 1); or discarded, see `mecsim.explore.stepping.Why`."""
 MARKS: dict[Fate, tuple[str, str, str]] = {
     "at home": ("o", "#0072B2", "served at home"),
     "at a peer": ("D", "#009E73", "served by a peer"),
@@ -33,10 +42,16 @@ RING = 12
 """Devices on the innermost ring around a BS."""
 
 
+def scenes(scenario: Scenario, slots: int = SLOTS) -> list[SystemState]:
+    """The states of the first slots of a world under all-on, so that every agent can be shown the same ones."""
+    return list(islice(states_met(make_agent("all-on", scenario), PhysicalSystem(scenario, SEED)), slots))
+
+
 class SlotView(NamedTuple):
     """One slot under one agent.
 
     Attributes:
+        scenario: parameters of the system.
         slot: its number.
         fates: what became of each task.
         placement: the BS that executes each task, -1 where it is discarded, (n_devices,).
@@ -45,6 +60,7 @@ class SlotView(NamedTuple):
         income: of the slot.
     """
 
+    scenario: Scenario
     slot: int
     fates: list[Fate]
     placement: Ints
@@ -61,42 +77,46 @@ def slot_view(agent: Agent, state: SystemState) -> SlotView:
         SettingError: the agent does not tell what it offers.
     """
     scenario = agent.scenario
-    rounds = traced(scenario, state, agent.offers(state), agent.refinement)
+    rounds = [trace(scenario, state, offer, agent.refinement) for offer in agent.offers(state)]
     action = rounds[-1].action
-    own = action.placement == scenario.cell
-    used = [
+    own, guests = (
         physics.cpu_used_hz(np.where(which, action.placement, -1), action.cpu_hz, scenario.n_bs)
-        for which in (own, ~own)
-    ]
-    earned = float(outcome(scenario, state, action).income)
-    told = fates(scenario, state, rounds)
-    return SlotView(state.slot, told, action.placement, *used, state.cpu_hz, earned)
+        for which in (action.placement == scenario.cell, action.placement != scenario.cell)
+    )
+    income = float(outcome(scenario, state, action).income)
+    return SlotView(scenario, state.slot, fates(rounds), action.placement, own, guests, state.cpu_hz, income)
 
 
-def in_words(view: SlotView) -> str:
+def fates(rounds: Sequence[Trace]) -> list[Fate]:
+    """What became of each task in one or more rounds of Algorithm 1; a later round decides where it has the task."""
+    cell, action = rounds[-1].scenario.cell, rounds[-1].action
+    found: list[Fate] = ["not offered"] * len(cell)
+    for one in rounds:
+        for removal in one.removals:
+            found[removal.task] = removal.why
+    for task in np.flatnonzero(action.offload):
+        found[task] = "at home" if action.placement[task] == cell[task] else "at a peer"
+    return found
+
+
+def describe_slot(view: SlotView) -> str:
     """The slot as one or two sentences, for whoever cannot see the picture."""
     count = Counter(view.fates)
-    served = count["at home"] + count["at a peer"]
-    others = ", ".join(f"{count[fate]} {fate}" for fate in FATES[2:] if count[fate])
+    peers = count["at a peer"]
+    others = ", ".join(f"{count[fate]} {fate}" for fate in list(MARKS)[2:] if count[fate])
     discarded = f" Not served: {others}." if others else ""
     return (
-        f"Slot {view.slot}: income {view.income:.1f} from {served} of {len(view.fates)} tasks, "
-        f"{count['at a peer']} of them by a peer.{discarded}"
+        f"Slot {view.slot}: income {view.income:.1f} from {count['at home'] + peers} of {len(view.fates)} tasks, "
+        f"{peers} of them by a peer.{discarded}"
     )
 
 
-def draw_slot(scenario: Scenario, view: SlotView, figure: Figure | None = None) -> Figure:
-    """The devices around their BSs, marked by what became of their tasks, and the CPU of each BS.
-
-    Args:
-        scenario: parameters of the system.
-        view: the slot, see `slot_view`.
-        figure: where to draw; a new one by default.
-    """
-    figure = figure or blank(8.4, 5.4)
+def draw_slot(view: SlotView) -> Figure:
+    """The devices around their BSs, marked by what became of their tasks, and the CPU of each BS."""
+    figure = blank(8.4, 5.4)
     field = figure.add_axes((0.0, 0.16, 0.74, 0.84))
     bars = figure.add_axes((0.8, 0.26, 0.19, 0.62))
-    _draw_field(field, scenario, view)
+    _draw_field(field, view)
     _draw_cpu(bars, view)
     handles, labels = field.get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=2, frameon=False, fontsize=9)
@@ -124,26 +144,24 @@ def _rings(count: int) -> Array:
     return np.concatenate(found)
 
 
-def _draw_field(ax: Axes, scenario: Scenario, view: SlotView) -> None:
-    stations, devices = places(scenario.devices)
-    wired = [(stations[a], stations[b]) for a, b in np.argwhere(np.triu(scenario.link_rates_bps, 1) > 0)]
-    ax.add_collection(LineCollection(wired, colors="#D0D0D0", linewidths=5, zorder=1))
+def _draw_field(ax: Axes, view: SlotView) -> None:
+    stations, devices = places(view.scenario.devices)
+    links = np.argwhere(np.triu(view.scenario.link_rates_bps, 1) > 0)
+    ax.add_collection(LineCollection(list(stations[links]), colors="#D0D0D0", linewidths=5, zorder=1))
     sent = np.flatnonzero(view.placement >= 0)
     lines = np.stack((devices[sent], stations[view.placement[sent]]), axis=1)
     colours = [MARKS[view.fates[task]][1] for task in sent]
-    ax.add_collection(LineCollection(lines, colors=colours, linewidths=0.7, alpha=0.6, zorder=2))
+    ax.add_collection(LineCollection(list(lines), colors=colours, linewidths=0.7, alpha=0.6, zorder=2))
     told = np.array(view.fates)
     for fate, (shape, colour, words) in MARKS.items():
         at = devices[told == fate]
         edge = OUTLINE if colour == "none" else colour
-        ax.scatter(
-            *at.T, s=26, marker=shape, c=colour, edgecolors=edge, label=f"{words}: {len(at)}", zorder=3
-        )
-    for bs, (x, y) in enumerate(stations):
-        box = {"boxstyle": "round", "fc": "#333333", "ec": "none"}
-        ax.text(
-            x, y, f"BS-{bs + 1}", color="white", weight="bold", ha="center", va="center", bbox=box, zorder=4
-        )
+        label = f"{words}: {len(at)}"
+        ax.scatter(*at.T, s=26, marker=shape, c=colour, edgecolors=edge, label=label, zorder=3)
+    box = {"boxstyle": "round", "fc": "#333333", "ec": "none"}
+    style = {"color": "white", "weight": "bold", "ha": "center", "va": "center", "bbox": box, "zorder": 4}
+    for name, (x, y) in zip(bs_names(len(stations)), stations, strict=True):
+        ax.text(x, y, name, style)
     ax.set_aspect("equal")
     ax.margins(0.04)
     ax.autoscale_view()
@@ -152,14 +170,13 @@ def _draw_field(ax: Axes, scenario: Scenario, view: SlotView) -> None:
 
 def _draw_cpu(ax: Axes, view: SlotView) -> None:
     stations = np.arange(len(view.cpu_hz))
-    ax.barh(stations, view.own_hz / 1e9, height=0.55, color=MARKS["at home"][1], label="own tasks")
-    ax.barh(
-        stations, view.guests_hz / 1e9, 0.55, view.own_hz / 1e9, color=MARKS["at a peer"][1], label="guests"
-    )
-    ax.barh(stations, view.cpu_hz / 1e9, height=0.55, fill=False, edgecolor="black")
-    for bs, used in enumerate((view.own_hz + view.guests_hz) / view.cpu_hz):
-        ax.text(0.05 * view.cpu_hz.max() / 1e9, bs, f"{used:.0%}", va="center", color="white", weight="bold")
-    ax.set_yticks(stations, [f"BS-{bs + 1}" for bs in stations])
+    own, guests, cpu = (hz / 1e9 for hz in (view.own_hz, view.guests_hz, view.cpu_hz))
+    ax.barh(stations, own, 0.55, color=MARKS["at home"][1], label="own tasks")
+    ax.barh(stations, guests, 0.55, own, color=MARKS["at a peer"][1], label="guests")
+    ax.barh(stations, cpu, 0.55, fill=False, edgecolor="black")
+    for bs, used in enumerate((own + guests) / cpu):
+        ax.text(0.05 * cpu.max(), bs, f"{used:.0%}", va="center", color="white", weight="bold")
+    ax.set_yticks(stations, bs_names(len(stations)))
     ax.set(xlabel="CPU in use (GHz)", ylim=(len(stations) - 0.4, -0.6))
     ax.legend(
         loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, fontsize=8, handlelength=1
