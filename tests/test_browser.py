@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from lab import ERRORS, chromium, find_chromium, jupyterlab, open_notebook, run_all
 from playwright.sync_api import Page, expect
-
-from mecsim.experiments.reproduce import NOTEBOOKS, NUMBERED
+from reproduce import NOTEBOOKS, NUMBERED
 
 PATHS = sorted(NOTEBOOKS.glob(NUMBERED))
 

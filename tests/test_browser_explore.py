@@ -8,8 +8,7 @@ import pytest
 from dashboard import KERNEL_S, voila
 from lab import ERRORS, chromium, find_chromium, jupyterlab, open_notebook, run_all
 from playwright.sync_api import Locator, Page, expect
-
-from mecsim.experiments.reproduce import NOTEBOOKS
+from reproduce import NOTEBOOKS
 
 NAME = "13_explore.ipynb"
 SHELLS = {"slot": 0, "step": 1, "what if": 2, "compare": 3, "replay": 4}

@@ -5,9 +5,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from reproduce import check_parameters, reproduce
 
 from mecsim.experiments import calibration, panels, runner, sensitivity, studies
-from mecsim.experiments.reproduce import check_parameters, reproduce
+from mecsim.experiments.store import ROOT
 from mecsim.settings import SettingError
 
 PLOT = "import matplotlib.pyplot as plt\n\nplt.plot([1, 2]);"
@@ -105,6 +106,7 @@ def test_known_parameters_are_accepted(notebooks: Path) -> None:
 
 def test_torch_is_left_to_the_kernels() -> None:
     subprocess.run(
-        [sys.executable, "-c", "import sys, mecsim.experiments.reproduce; sys.exit('torch' in sys.modules)"],
+        [sys.executable, "-c", "import sys, reproduce; sys.exit('torch' in sys.modules)"],
+        cwd=ROOT / "tools",
         check=True,
     )
