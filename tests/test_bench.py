@@ -250,17 +250,13 @@ def test_the_training_whose_memory_counts_is_full_and_saves_a_checkpoint(tmp_pat
 # The ratios. ------------------------------------------------------------------------------------------------------
 
 
-class Told:
-    """Stands in for a peer: answers what it was told to, in turn."""
+class Here:
+    """Stands in for a peer: does its work in this process."""
 
-    answers: dict[str, list[Any]]
-    threads: dict[str, int]
+    def __init__(self, name: str, setup: Any, *args: Any, threads: int) -> None:
+        self.work = setup(*args)
 
-    def __init__(self, name: str, *_: Any, threads: int) -> None:
-        self.left = iter(self.answers[name])
-        self.threads[name] = threads
-
-    def __enter__(self) -> "Told":
+    def __enter__(self) -> "Here":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -269,13 +265,26 @@ class Told:
     def wait(self) -> None:
         pass
 
-    def begin(self, *_: Any) -> None:
-        pass
+    def begin(self, *args: Any) -> None:
+        self.left = self.ask(*args)
 
-    def ask(self, *_: Any) -> Any:
-        return next(self.left)
+    def answer(self) -> Any:
+        return self.left
 
-    answer = ask
+    def ask(self, *args: Any) -> Any:
+        return self.work(*args)
+
+
+class Told(Here):
+    """Stands in for a peer: answers what it was told to, in turn."""
+
+    answers: dict[str, list[Any]]
+    threads: dict[str, int]
+
+    def __init__(self, name: str, *_: Any, threads: int) -> None:
+        answers = iter(self.answers[name])
+        self.threads[name] = threads
+        self.work = lambda *_: next(answers)
 
 
 @pytest.fixture
@@ -465,31 +474,6 @@ def refused(monkeypatch, capsys, *words: str) -> str:
     shown = capsys.readouterr()
     assert shown.out == ""
     return shown.err.strip()
-
-
-class Here:
-    """Stands in for a peer: does its work in this process."""
-
-    def __init__(self, name: str, setup: Any, *args: Any, threads: int) -> None:
-        self.work = setup(*args)
-
-    def __enter__(self) -> "Here":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def wait(self) -> None:
-        pass
-
-    def begin(self, *args: Any) -> None:
-        self.left = self.work(*args)
-
-    def answer(self) -> Any:
-        return self.left
-
-    def ask(self, *args: Any) -> Any:
-        return self.work(*args)
 
 
 LOAD = {"run": TINY, "chunk": CHUNK}

@@ -5,9 +5,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from reproduce import check_parameters, reproduce
+from reproduce import NotebookRun, check_parameters, reproduce
+from typer.testing import CliRunner
 
 from mecsim.experiments import calibration, panels, runner, sensitivity, studies
+from mecsim.experiments.cli import app
 from mecsim.experiments.store import ROOT
 from mecsim.settings import SettingError
 
@@ -98,6 +100,17 @@ def test_the_paper_profile_computes_everything_first(notebooks: Path, tmp_path: 
         ("printed", *both),
         "sensitivity",
     ]
+
+
+@pytest.mark.parametrize(("error", "code"), [(None, 0), ("ValueError: no", 1)])
+def test_the_command_says_by_its_exit_code_whether_all_ran_through(
+    error, code, tmp_path, monkeypatch
+) -> None:
+    asked = []
+    run = NotebookRun("01_works", "One", 1.0, error, ())
+    monkeypatch.setattr("reproduce.reproduce", lambda *given: asked.append(given) or [run])
+    done = CliRunner().invoke(app, ["reproduce", "--profile", "paper", "--out", str(tmp_path)])
+    assert (done.exit_code, asked) == (code, [("paper", tmp_path)])
 
 
 def test_known_parameters_are_accepted(notebooks: Path) -> None:
