@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 LOCK  := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help test reproduce site notebooks assignments grade readme badges lint format lock clean
+.PHONY: help test reproduce site notebooks assignments grade readme lint typecheck format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,13 +36,13 @@ grade: $(STAMP) ## autograde notebooks/assignments/submitted or ARGS=folder; wri
 readme: $(STAMP) ## write the README's table of claims anew from the stored runs
 	$(BIN)/python tools/readme.py
 
-badges: $(STAMP) ## how to run this on Binder and Colab, in README and notebooks; REPOSITORY=https://... names the address
-	$(BIN)/python tools/elsewhere.py $(REPOSITORY)
-
 lint: $(STAMP) ## ruff and codespell, notebooks included
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+
+typecheck: $(STAMP) ## pyright over the package
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(STAMP) ## let ruff format and fix what it can
 	$(BIN)/ruff format .
@@ -60,11 +60,12 @@ lock: ## write constraints.txt anew: newest releases within the bounds of pyproj
 
 clean: ## remove build/ and the caches; .venv stays
 	rm -rf build .pytest_cache .ruff_cache .hypothesis
-	find mecsim tests tools notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+	find mecsim benchmarks course tests tools notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
 
 # The stamp is written last, so a set-up that was cut short starts over with an empty .venv:
 # pip cannot tell a half-written package from a whole one. What nbgrader and the notebook package that it brings
-# add to every JupyterLab is taken out: make and the tests do without it.
+# add to every JupyterLab is taken out: make and the tests do without it. Importing the kernel compiles Algorithm 1,
+# once, so that no user waits for it.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
 	  { echo 'mecsim needs Python 3.11: install it, or say where it is with make PYTHON=/path/to/python3.11' >&2; exit 1; }
@@ -74,4 +75,5 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@cd $(VENV)/share/jupyter/labextensions && rm -rf @jupyter/nbgrader @jupyter-notebook
 	@cd $(VENV)/etc/jupyter/jupyter_server_config.d && rm -f nbgrader.json notebook.json
+	$(BIN)/python -c 'import mecsim.kernel'
 	@touch $@

@@ -6,17 +6,37 @@ import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measures import Measure
-from benchmarks.result import Result
-from benchmarks.turns import cores
+from benchmarks.peers import cores
+from benchmarks.ratios import MEASURES, Measure, Result
+from mecsim.settings import SettingError
 
-PACKAGES = ("torch", "numpy", "stable-baselines3")
+PACKAGES = ("torch", "numpy", "numba", "stable-baselines3")
 HEADER = ("measure", "median", "lowest", "highest", "target", "measured against")
 
+
 Measured = Sequence[tuple[Measure, Result]]
+
+
+def chosen(keys: Sequence[str] = ()) -> list[Measure]:
+    """The measures of some keys, in the order of the table; all without any.
+
+    Raises:
+        SettingError: no measure has that key, or a package that one needs is not installed.
+    """
+    known = [measure.key for measure in MEASURES]
+    for key in keys:
+        if key not in known:
+            raise SettingError(f"only = {key!r} is not allowed: it should be one of {', '.join(known)}.")
+    measures = [measure for measure in MEASURES if not keys or measure.key in keys]
+    for measure in measures:
+        if measure.needs and find_spec(measure.needs) is None:
+            package = measure.needs.replace("_", "-")
+            raise SettingError(f"{measure.key} needs {package}: install it by `pip install -e '.[bench]'`.")
+    return measures
 
 
 def machine() -> dict[str, Any]:
@@ -43,8 +63,8 @@ def as_data(measured: Measured, where: dict[str, Any]) -> dict[str, Any]:
     details = {
         measure.key: {
             "repeats": result.repeats,
-            "low": result.low,
-            "high": result.high,
+            "low": min(result.repeats),
+            "high": max(result.repeats),
             "against": measure.against,
             "target": measure.target,
             **result.figures,
@@ -57,9 +77,9 @@ def as_data(measured: Measured, where: dict[str, Any]) -> dict[str, Any]:
 
 def as_text(measured: Measured, where: dict[str, Any]) -> str:
     """The table, the absolute figures and the machine."""
-    rows = [HEADER]
+    rows: list[tuple[str, ...]] = [HEADER]
     for measure, result in measured:
-        numbers = (f"{value:.3g}" for value in (result.median, result.low, result.high))
+        numbers = (f"{value:.3g}" for value in (result.median, min(result.repeats), max(result.repeats)))
         rows.append((measure.key, *numbers, measure.target, measure.against))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

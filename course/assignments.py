@@ -1,7 +1,7 @@
 """The assignments of a class: `make assignments` builds their release, `make grade` grades what was handed in.
 
-    python tools/assignments.py release --class-seed 7
-    python tools/assignments.py grade downloads/submitted
+    python course/assignments.py release --class-seed 7
+    python course/assignments.py grade downloads/submitted
 
 notebooks/assignments/README.md says how a class works with it.
 """

@@ -18,9 +18,9 @@ from nbgrader.preprocessors import Execute, GetGrades
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
-from mecsim.experiments.reproduce import NOTEBOOKS, QUIET_KERNEL
+from mecsim.experiments.store import ROOT
 
-ASSIGNMENTS = NOTEBOOKS / "assignments"
+ASSIGNMENTS = ROOT / "notebooks" / "assignments"
 SOURCE = ASSIGNMENTS / "source"
 NAMES = tuple(sorted(path.name for path in SOURCE.iterdir() if path.is_dir()))
 TIMEOUT_S = 120
@@ -68,7 +68,9 @@ class Course:
         config.OverwriteCells.add_missing_cells = True
         config.Execute.timeout = self.timeout_s
         config.Execute.startup_timeout = TIMEOUT_S
-        config.Execute.extra_arguments = QUIET_KERNEL
+        config.Execute.extra_arguments = [
+            "--log-level=ERROR"
+        ]  # no warning that the kernel is on the loopback
         release, graded = GenerateAssignment(directory), Autograde(directory)
         after = graded.autograde_preprocessors.index(Execute) + 1
         steps = [*graded.autograde_preprocessors[:after], ForgiveWarnings]

@@ -2,41 +2,33 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from benchmarks.peers import peak_rss_bytes
 from mecsim.experiments.pool import THREAD_VARIABLES
 from mecsim.settings import SettingError
 
 
 class Counter:
-    """Adds up what it is asked to, and knows which process it is in."""
+    """Adds up what it is asked to, prints, and knows which process it is in."""
 
     def __init__(self, start: int) -> None:
         self.total = start
+        print("set up")
 
     def __call__(self, more: int) -> tuple[int, int]:
         self.total += more
+        print("at work", flush=True)
         return self.total, os.getpid()
 
 
-def threads_allowed() -> Callable[[], Any]:
-    """Says what the process may use, by its variables and by PyTorch."""
-    import torch
-
-    return lambda: ([os.environ[name] for name in THREAD_VARIABLES], torch.get_num_threads())
-
-
-class Chat:
-    """Prints while it is set up and while it works."""
-
-    def __init__(self) -> None:
-        print("set up")
-
-    def __call__(self) -> None:
-        print("at work", flush=True)
+def threads_allowed() -> Callable[[], tuple[list[str], set[str]]]:
+    """Says what the process may use, and which libraries were loaded before that was settled."""
+    early = {"torch", "numpy"} & set(sys.modules)
+    return lambda: ([os.environ[name] for name in THREAD_VARIABLES], early)
 
 
 class Trouble:
@@ -60,7 +52,7 @@ def sleeper() -> Callable[[], None]:
 
 
 class Diary:
-    """Writes down when it starts and ends, with a pause in which another could start."""
+    """Writes down when it is ready, starts and ends."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.folder = name, folder
@@ -68,7 +60,6 @@ class Diary:
 
     def __call__(self) -> str:
         self.write("start")
-        time.sleep(0.05)
         self.write("end")
         return self.name
 
@@ -86,7 +77,7 @@ class Meeting:
 
     def __call__(self) -> bool:
         self.mine.touch()
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + 60
         while not self.theirs.exists() and time.monotonic() < give_up:
             time.sleep(0.01)
         return self.theirs.exists()
@@ -96,8 +87,6 @@ class Hoard:
     """Takes memory, gives it back, and says what the peak was before and after."""
 
     def __call__(self, size: int) -> tuple[int, int]:
-        from benchmarks.memory import peak_rss_bytes
-
         before = peak_rss_bytes()
         bytearray(b"x") * size
         return before, peak_rss_bytes()

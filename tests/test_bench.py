@@ -2,66 +2,63 @@
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from peers import Chat, Counter, Diary, Hoard, Meeting, Trouble, sleeper, threads_allowed
+from peers import Counter, Diary, Hoard, Meeting, Trouble, sleeper, threads_allowed
 from processes import is_alive
 from torch import nn
 from torch.nn.functional import linear
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
+from worlds import TINY as SYSTEM
 
-from benchmarks import measures, memory, products, sb3, turns, workers
-from benchmarks.measures import MEASURES, Measure, chosen
-from benchmarks.report import as_data, as_text, cpu_model, machine
-from benchmarks.result import Result
-from benchmarks.training import TABLE_II, IntoSlots, Load
-from benchmarks.turns import Peer, PeerDied, in_turn, together
-from mecsim import cli
+from benchmarks import peers, ratios, report
+from benchmarks.peers import Peer, PeerDied, in_turn, together
+from benchmarks.ratios import MEASURES, IntoSlots, Measure, Result, SlotTimes
+from benchmarks.report import as_data, as_text, chosen, cpu_model, machine
+from mecsim.experiments import cli, store
 from mecsim.experiments.checkpoints import resume
-from mecsim.experiments.flops import into_slot_flops
 from mecsim.experiments.pool import THREAD_VARIABLES
 from mecsim.experiments.runs import Run
 from mecsim.settings import SettingError
+from mecsim.system import Action
 from mecsim.twin import DigitalTwin
 
-SMALL = {"actor_hidden": (9, 7), "critic_hidden": (8, 6), "batch_size": 4, "replay_size": 20}
-TINY = Load(Run(agent="INTO", changes={"devices": (3, 4, 5)}, settings=SMALL), warm_up=6, chunk=3)
+BATCH, REPLAY, CHUNK = 4, 20, 6
+SETTINGS = {"actor_hidden": (9, 7), "critic_hidden": (8, 6), "batch_size": BATCH, "replay_size": REPLAY}
+TINY = Run(agent="INTO", changes={"devices": (3, 4, 5)}, settings=SETTINGS)
 
 
-# Turns. -----------------------------------------------------------------------------------------------------------
+# Peers. -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_peer_is_set_up_once_in_a_process_of_its_own_that_ends_with_it() -> None:
+def test_a_peer_is_set_up_once_in_a_process_of_its_own_that_ends_with_it(capfd) -> None:
     with Peer("counter", Counter, 10, threads=1) as peer:
         (first, pid), (second, same) = peer.ask(1), peer.ask(2)
     assert (first, second) == (11, 13)
     assert pid == same != os.getpid()
     assert not is_alive(pid)
+    shown = capfd.readouterr()
+    assert shown.out == ""  # what a peer prints stays out of the report
+    assert shown.err.split("\n") == ["set up", "at work", "at work", ""]
 
 
 def test_a_peer_has_the_threads_it_is_given(monkeypatch) -> None:
     for name in THREAD_VARIABLES:
         monkeypatch.setenv(name, "1")
     with Peer("threads", threads_allowed, threads=2) as peer:
-        assert peer.ask() == (["2"] * len(THREAD_VARIABLES), 2)
+        assert peer.ask() == (["2"] * len(THREAD_VARIABLES), set())
     assert [os.environ[name] for name in THREAD_VARIABLES] == ["1"] * len(THREAD_VARIABLES)
-
-
-def test_what_a_peer_prints_stays_out_of_the_report(capfd) -> None:
-    with Peer("chat", Chat, threads=1) as peer:
-        peer.ask()
-    shown = capfd.readouterr()
-    assert shown.out == ""
-    assert "set up" in shown.err
-    assert "at work" in shown.err
 
 
 def test_a_peer_that_is_killed_gives_one_sentence_each_time_it_is_asked() -> None:
@@ -89,12 +86,13 @@ def test_an_error_in_a_peer_is_raised_here_and_says_where_it_was(at_set_up) -> N
         pytest.raises(SettingError, match="peers = 'none' is not allowed") as raised,
     ):
         peer.ask("peers")
-    assert "in __call__" in "".join(raised.value.__notes__)
-    assert ("in __init__" in "".join(raised.value.__notes__)) == at_set_up
+    notes = "".join(raised.value.__notes__)
+    assert "in __call__" in notes
+    assert ("in __init__" in notes) == at_set_up
 
 
 def test_a_peer_at_work_is_ended_too(monkeypatch) -> None:
-    monkeypatch.setattr(turns, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(peers, "PATIENCE_S", 0.1)
     with Peer("sleeper", sleeper, threads=1) as peer:
         peer.begin()
         pid = peer._process.pid
@@ -117,6 +115,25 @@ def test_peers_together_work_at_the_same_time(tmp_path) -> None:
         assert together([a, b]) == [True, True]
 
 
+def test_the_peak_of_a_process_is_its_own() -> None:
+    mine = bytearray(b"x") * 400_000_000
+    with Peer("hoard", Hoard, threads=1) as peer:
+        _, early = peer.ask(1)
+        before, after = peer.ask(300_000_000)
+        _, later = peer.ask(1)
+    assert early < len(mine)  # what the process that started it once took is not its own
+    assert after - before > 200_000_000
+    assert later >= after
+
+
+@pytest.mark.parametrize(("system", "unit"), [("darwin", 1), ("linux", 1024)])
+def test_the_peak_where_there_is_no_proc(system, unit, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(peers, "Path", lambda _: tmp_path / "nothing")
+    monkeypatch.setattr(peers.resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=5_000))
+    monkeypatch.setattr(sys, "platform", system)
+    assert peers.peak_rss_bytes() == 5_000 * unit
+
+
 # What is counted. -------------------------------------------------------------------------------------------------
 
 
@@ -125,9 +142,8 @@ def test_the_flops_of_a_slot_by_hand() -> None:
     target = 25 + 24
     critic_step = 24 + 24 + 4
     actor_step = 25 + 24 + (4 + 12) + (25 + 15)
-    assert (
-        into_slot_flops((2, 5, 3), (5, 4, 1), batch=10) == 20 * (target + critic_step + actor_step) + 2 * 25
-    )
+    expected = 20 * (target + critic_step + actor_step) + 2 * 25
+    assert ratios.slot_flops((2, 5, 3), (5, 4, 1), batch=10) == expected
 
 
 class SplitCritic(nn.Module):
@@ -160,25 +176,11 @@ def test_the_flops_of_a_slot_are_those_that_pytorch_counts() -> None:
         (critic(state, action) - value).square().mean().backward()
         critic.requires_grad_(False)
         critic(state, actor(state)).mean().backward()
-    expected = into_slot_flops((states, 9, 8, actions), (states + actions, 6, 4, 1), batch)
+    expected = ratios.slot_flops((states, 9, 8, actions), (states + actions, 6, 4, 1), batch)
     assert counter.get_total_flops() == expected
 
 
-def test_table_2_is_what_is_measured() -> None:
-    assert TABLE_II.layers == ((999, 3000, 1000, 1155), (2154, 1500, 600, 1))
-    assert TABLE_II.run.preset == "calibrated"
-    assert TABLE_II.warm_up > TABLE_II.settings.batch_size == 64
-    assert TABLE_II.settings.precision == "float32"
-
-
-def test_the_layers_are_those_of_the_networks() -> None:
-    learner = TINY.run.make_agent()
-    for network, sizes in zip((learner.actor, learner.critic), TINY.layers, strict=True):
-        shapes = [tuple(weight.shape) for weight in network.parameters() if weight.dim() == 2]
-        assert shapes == [(outputs, inputs) for inputs, outputs in pairwise(sizes)]
-
-
-@pytest.mark.parametrize("product", [products._mm, products._onednn, products._onednn_transposed])
+@pytest.mark.parametrize("product", [ratios.mm, ratios.onednn, ratios.onednn_transposed])
 def test_every_yardstick_is_the_product_of_a_layer(product) -> None:
     x, weight = torch.rand(4, 6), torch.rand(3, 6)
     answer = product(x, weight)
@@ -188,82 +190,73 @@ def test_every_yardstick_is_the_product_of_a_layer(product) -> None:
 
 def test_the_rate_of_a_product(monkeypatch) -> None:
     clock = iter([10.0, 12.0])
-    monkeypatch.setattr(products, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(ratios, "perf_counter", lambda: next(clock))
     calls = []
-    rate = products.product_gflops(lambda *pair: calls.append(pair), torch.rand(4, 6), torch.rand(3, 6))
-    assert rate == pytest.approx(2 * 4 * 6 * 3 * products.CALLS / 2.0 / 1e9)
-    assert len(calls) > products.CALLS
+    rate = ratios.product_gflops(lambda *pair: calls.append(pair), torch.rand(4, 6), torch.rand(3, 6))
+    assert rate == pytest.approx(2 * 4 * 6 * 3 * ratios.CALLS / 2.0 / 1e9)
+    assert len(calls) > ratios.CALLS
 
 
 # What is trained. -------------------------------------------------------------------------------------------------
 
 
+def test_table_2_is_what_is_measured() -> None:
+    settings = ratios.INTOSettings(**ratios.TABLE_II.settings)
+    assert ratios.TABLE_II.preset == "calibrated"
+    assert (settings.actor_hidden, settings.critic_hidden) == ((3000, 1000), (1500, 600))
+    assert ratios.CHUNK > settings.batch_size == 64
+    assert settings.precision == "float32"
+
+
 def test_into_trains_slot_by_slot() -> None:
-    slots = IntoSlots(TINY)
+    slots = IntoSlots(TINY, CHUNK)
     learnt = {name: value.clone() for name, value in slots.learner.tensors().items() if "network" in name}
-    assert len(slots.incomes) == TINY.warm_up
+    assert len(slots.incomes) == CHUNK
     slots(3)
-    assert len(slots.incomes) == TINY.warm_up + 3 == slots.twin.state.slot
+    assert len(slots.incomes) == CHUNK + 3 == slots.twin.state.slot
     now = slots.learner.tensors()
     assert all(not torch.equal(value, now[name]) for name, value in learnt.items() if "weight" in name)
 
 
 def test_stable_baselines3_trains_the_same_networks_as_often() -> None:
-    slots = sb3.Sb3Slots(TINY)
+    slots = ratios.Sb3Slots(TINY, CHUNK)
     slots(3)
-    model, settings = slots.model, TINY.settings
-    assert model.num_timesteps == TINY.warm_up + 3
-    assert model._n_updates == TINY.warm_up + 3 - settings.batch_size
-    assert (model.batch_size, model.buffer_size) == (settings.batch_size, settings.replay_size)
-    for network, sizes in ((model.actor.mu, TINY.layers[0]), (model.critic.qf0, TINY.layers[1])):
-        shapes = [tuple(weight.shape) for weight in network.parameters() if weight.dim() == 2]
-        assert shapes == [(outputs, inputs) for inputs, outputs in pairwise(sizes)]
-    assert model.get_env().get_attr("scenario")[0] == TINY.run.scenario()
+    model, into = slots.model, TINY.make_agent()
+    assert model.num_timesteps == CHUNK + 3
+    assert model._n_updates == CHUNK + 3 - BATCH
+    assert (model.batch_size, model.buffer_size) == (BATCH, REPLAY)
+    for theirs, ours in ((model.actor.mu, into.actor), (model.critic.qf0, into.critic)):
+        shapes = [[one.shape for one in network.parameters() if one.dim() == 2] for network in (theirs, ours)]
+        assert shapes[0] == shapes[1]
+    assert model.get_env().get_attr("scenario")[0] == TINY.scenario()
+
+
+def test_the_products_are_those_of_the_layers() -> None:
+    peer = ratios.SlotsAndProducts(TINY, CHUNK)
+    states, actions = peer.layers[0][0], peer.layers[0][-1]
+    assert peer.layers == [[states, 9, 7, actions], [states + actions, 8, 6, 1]]
+    assert peer(1)["slot_gflop"] * 1e9 == pytest.approx(ratios.slot_flops(*peer.layers, BATCH))
 
 
 def test_the_training_whose_memory_counts_is_full_and_saves_a_checkpoint(tmp_path) -> None:
-    full, path = memory.FullTraining(TINY), tmp_path / "bench.safetensors"
-    assert len(full.into.learner.replay) == TINY.settings.replay_size
+    full, path = ratios.FullTraining(TINY, CHUNK), tmp_path / "bench.safetensors"
+    assert len(full.into.learner.replay) == REPLAY
     assert full(2, path) > 0
-    fresh = TINY.run.make_agent()
-    incomes = resume(path, fresh, DigitalTwin(TINY.run.scenario(), 0), "bench")
-    assert incomes == full.into.incomes[: TINY.warm_up + 2]
-    assert len(full.into.incomes) == TINY.warm_up + 4
-
-
-def test_the_peak_of_a_process_is_its_own() -> None:
-    mine = bytearray(b"x") * 400_000_000
-    with Peer("hoard", Hoard, threads=1) as peer:
-        _, early = peer.ask(1)
-        before, after = peer.ask(300_000_000)
-        _, later = peer.ask(1)
-    assert early < len(mine)  # what the process that started it once took is not its own
-    assert after - before > 200_000_000
-    assert later >= after
-
-
-@pytest.mark.parametrize(("system", "unit"), [("darwin", 1), ("linux", 1024)])
-def test_the_peak_where_there_is_no_proc(system, unit, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(memory, "Path", lambda _: tmp_path / "nothing")
-    monkeypatch.setattr(memory.resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=5_000))
-    monkeypatch.setattr(sys, "platform", system)
-    assert memory.peak_rss_bytes() == 5_000 * unit
+    incomes = resume(path, TINY.make_agent(), DigitalTwin(TINY.scenario(), 0), "bench")
+    assert incomes == full.into.incomes[: CHUNK + 2]
+    assert len(full.into.incomes) == CHUNK + 4
 
 
 # The ratios. ------------------------------------------------------------------------------------------------------
 
 
-class Told:
-    """Stands in for a peer: answers what it was told to, in turn."""
+class Here:
+    """Stands in for a peer: does its work in this process."""
 
-    answers: dict[str, list[Any]]
-    threads: dict[str, int]
+    def __init__(self, name: str, setup: Any, *args: Any, threads: int) -> None:
+        self.work = setup(*args)
 
-    def __init__(self, name: str, *_: Any, threads: int) -> None:
-        self.left = iter(self.answers[name])
-        self.threads[name] = threads
-
-    def __enter__(self) -> "Told":
+    def __enter__(self) -> "Here":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -272,49 +265,62 @@ class Told:
     def wait(self) -> None:
         pass
 
-    def begin(self, *_: Any) -> None:
-        pass
+    def begin(self, *args: Any) -> None:
+        self.left = self.ask(*args)
 
-    def ask(self, *_: Any) -> Any:
-        return next(self.left)
+    def answer(self) -> Any:
+        return self.left
 
-    answer = ask
+    def ask(self, *args: Any) -> Any:
+        return self.work(*args)
+
+
+class Told(Here):
+    """Stands in for a peer: answers what it was told to, in turn."""
+
+    answers: dict[str, list[Any]]
+    threads: dict[str, int]
+
+    def __init__(self, name: str, *_: Any, threads: int) -> None:
+        answers = iter(self.answers[name])
+        self.threads[name] = threads
+        self.work = lambda *_: next(answers)
 
 
 @pytest.fixture
 def told(monkeypatch) -> type[Told]:
     """Peers that answer what `told.answers` says."""
     Told.answers, Told.threads = {}, {}
-    for module in (sb3, products, workers, memory):
-        monkeypatch.setattr(module, "Peer", Told)
-    monkeypatch.setattr(turns.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(ratios, "Peer", Told)
+    monkeypatch.setattr(peers.os, "cpu_count", lambda: 3)
     return Told
 
 
 def test_train_vs_sb3_is_our_time_over_theirs(told) -> None:
     told.answers = {"INTO": [0.1, 0.2, 0.3], "Stable-Baselines3": [0.4, 0.4, 0.4]}
-    result = sb3.train_vs_sb3(3)
+    result = ratios.train_vs_sb3(3)
     assert result.repeats == pytest.approx([0.25, 0.5, 0.75])
     assert result.median == pytest.approx(0.5)
-    assert (result.low, result.high) == pytest.approx((0.25, 0.75))
     assert result.figures == pytest.approx({"into_slot_ms": 200.0, "sb3_slot_ms": 400.0})
     assert told.threads == {"INTO": 3, "Stable-Baselines3": 3}
 
 
 def test_gemm_fraction_is_the_slot_over_the_product(told) -> None:
-    told.answers = {"INTO": [products.Rates(60.0, 80.0, 120.0), products.Rates(50.0, 100.0, 200.0)]}
-    result = products.gemm_fraction(2, TINY)
+    names = ("slot_gflop", "slot_gflop_per_s", "mm_gflop_per_s", "onednn_gflop_per_s")
+    told.answers = {
+        "INTO": [dict(zip(names, rates, strict=True)) for rates in ((9, 60, 80, 120), (9, 50, 100, 200))]
+    }
+    result = ratios.gemm_fraction(2, TINY)
     assert result.repeats == [0.75, 0.5]
     assert result.figures["onednn_fraction"] == pytest.approx((0.5 + 0.25) / 2)
-    assert result.figures["slot_gflop_per_s"] == 55.0
-    assert result.figures["slot_gflop"] * 1e9 == into_slot_flops(*TINY.layers, 4)
-    told.answers = {"INTO": [products.Rates(60.0, 80.0, 0.0)]}
-    assert "onednn_fraction" not in products.gemm_fraction(1, TINY).figures
+    assert (result.figures["slot_gflop_per_s"], result.figures["slot_gflop"]) == (55.0, 9)
+    told.answers = {"INTO": [dict(zip(names, (9, 60, 80), strict=False))]}
+    assert "onednn_fraction" not in ratios.gemm_fraction(1, TINY).figures
 
 
 def test_worker_efficiency_counts_the_slowest(told) -> None:
     told.answers = {"worker 1": [0.9, 1.0, 0.9, 0.9], "worker 2": [0.9, 1.5], "worker 3": [1.2, 0.9]}
-    result = workers.worker_efficiency(2)
+    result = ratios.worker_efficiency(2)
     assert result.repeats == pytest.approx([0.9 / 1.2, 0.9 / 1.5])
     assert result.figures["workers"] == 3
     assert result.figures["trainings_per_hour"] == pytest.approx(3 * 3600 / (2000 * 1.35))
@@ -323,7 +329,84 @@ def test_worker_efficiency_counts_the_slowest(told) -> None:
 
 def test_train_rss_is_in_gb_of_a_new_process_each(told) -> None:
     told.answers = {"INTO": [750_000_000]}
-    assert memory.train_rss_gb(2).repeats == [0.75, 0.75]
+    assert ratios.train_rss_gb(2).repeats == [0.75, 0.75]
+
+
+def test_batched_vs_single_is_the_smaller_of_two(told) -> None:
+    told.answers = {"INTO": [(8.0, 1.0)] * 2, "all-on": [(3.0, 1.0)] * 2}
+    result = ratios.batched_vs_single(2, worlds=3)
+    assert result.repeats == [3.0, 3.0]
+    assert (result.figures["INTO_ratio"], result.figures["all-on_ratio"], result.figures["worlds"]) == (
+        8,
+        3,
+        3,
+    )
+    assert told.threads == {"INTO": 1, "all-on": 1}
+
+
+def test_one_world_and_many_go_on_for_as_many_slots_as_asked() -> None:
+    work = ratios.OneAndMany("all-on", 3)
+    alone, together = work.one.state.slot, work.many.state.slot
+    assert min(work(4, 2)) > 0
+    assert (work.one.state.slot, work.many.state.slot) == (alone + 4, together + 2)
+
+
+def test_the_smaller_ratio_to_the_literal_algorithm_counts(monkeypatch) -> None:
+    times = {"own": SlotTimes(1.0, 2.0, 700.0, 800.0), "random": SlotTimes(1.0, 2.0, 600.0, 900.0)}
+    monkeypatch.setattr(ratios, "slot_times", lambda repeats, scenario, name: [times[name]] * repeats)
+    result = ratios.algorithm_1_vs_literal(2, SYSTEM, worlds=3)
+    assert result.repeats == [600.0, 600.0]
+    assert (result.figures["own_bs_ms"], result.figures["own_bs_literal_ms"]) == (1.0, 700.0)
+    assert result.figures["own_bs_over_before"] == pytest.approx(700.0 / ratios.BEFORE["own"])
+    assert result.figures["random_bs_together_ms"] > 0
+    assert ratios.system_vs_literal(3, SYSTEM).repeats == [450.0] * 3
+
+
+@pytest.mark.parametrize("name", ratios.OFFERED)
+def test_a_slot_of_the_twin_and_the_same_slot_task_by_task(name, monkeypatch) -> None:
+    monkeypatch.setattr(ratios, "SLOTS", 6)
+    found = ratios.slot_times(2, SYSTEM, name)
+    assert len(found) == 2
+    assert all(
+        0 < one.algorithm_1 < one.slot and 0 < one.literal_algorithm_1 < one.literal_slot for one in found
+    )
+
+
+def test_peers_that_decide_differently_are_found_out(monkeypatch) -> None:
+    def lazy(scenario, _state, placement) -> Action:
+        return Action(np.full_like(placement, -1), np.zeros(scenario.n_devices))
+
+    monkeypatch.setattr(ratios, "refine_discrete", lazy)
+    with pytest.raises(AssertionError, match="decide differently"):
+        ratios.slot_times(1, SYSTEM, "own")
+
+
+@pytest.mark.parametrize(("own", "random"), [(1.0, 0.5), (0.5, 2.0)])
+def test_the_exponent_is_the_larger_of_the_two_that_are_there(own, random, monkeypatch) -> None:
+    def slot_s(scenario, offered) -> float:
+        size = scenario.n_devices
+        return 1e-6 * (size * np.log(size)) ** (own if offered == "own" else random)
+
+    monkeypatch.setattr(ratios, "first_slot_s", slot_s)
+    found = ratios.scaling_exponent(2, sizes=(20, 100, 500, 1000), n_bs=10)
+    assert found.repeats == pytest.approx([max(own, random)] * 2)
+    assert found.figures["own_bs_last_decade"] == pytest.approx(own)
+    assert found.figures["random_bs_1000_devices_ms"] == pytest.approx(1e-3 * (1000 * np.log(1000)) ** random)
+
+
+def test_what_costs_the_same_at_every_size_does_not_show_in_the_last_decade(monkeypatch) -> None:
+    def slot_s(scenario, _offered) -> float:
+        size = scenario.n_devices
+        return 1e-3 + 1e-6 * size * np.log(size)
+
+    monkeypatch.setattr(ratios, "first_slot_s", slot_s)
+    found = ratios.scaling_exponent(1, sizes=(10, 100, 1000, 10_000), n_bs=10)
+    assert found.median < found.figures["own_bs_last_decade"] < 1
+
+
+@pytest.mark.parametrize("name", ratios.OFFERED)
+def test_a_slot_of_many_devices_is_timed(name) -> None:
+    assert ratios.first_slot_s(ratios.spread(40, 4), name) > 0
 
 
 # The report. ------------------------------------------------------------------------------------------------------
@@ -338,56 +421,33 @@ HERE = {
 }
 
 
-def measure(key: str, against: str, target: str) -> Measure:
-    return Measure(key, against, target, run=lambda repeats: Result([0.5] * repeats))
+def stand_in(key: str, against: str, target: str) -> Measure:
+    return Measure(key, lambda repeats: Result([0.5] * repeats), against, target)
 
 
-def test_the_table() -> None:
-    measured = [
-        (
-            measure("speed", "ours over theirs", "at most 0.40"),
-            Result([0.5, 0.25, 0.375], {"our_ms": 12.345}),
-        ),
-        (measure("memory_gb", "GB", "at most 1"), Result([1234.5])),
-    ]
-    assert as_text(measured, HERE).splitlines() == [
+def test_the_table_and_the_data() -> None:
+    speed = stand_in("speed", "ours over theirs", "at most 0.40")
+    result = Result([0.5, 0.25, 0.375], {"our_ms": 12.345})
+    assert as_text(
+        [(speed, result), (stand_in("memory_gb", "GB", "at most 1"), Result([1234.5]))], HERE
+    ).splitlines() == [
         "measure    median    lowest    highest   target        measured against",
         "speed      0.375     0.25      0.5       at most 0.40  ours over theirs",
         "memory_gb  1.23e+03  1.23e+03  1.23e+03  at most 1     GB",
         "speed: our_ms 12.35",
         "A CPU, 2 cores, 2 threads of torch, load 0.1 before; Linux, torch 2, numpy 1",
     ]
+    details = {"repeats": [0.5, 0.25, 0.375], "low": 0.25, "high": 0.5, "our_ms": 12.345}
+    details |= {"against": "ours over theirs", "target": "at most 0.40"}
+    expected = {"speed": 0.375, "machine": HERE, "details": {"speed": details}}
+    assert json.loads(json.dumps(as_data([(speed, result)], HERE))) == expected
 
 
-def test_the_data() -> None:
-    measured = [
-        (measure("speed", "ours over theirs", "at most 0.4"), Result([0.5, 0.2, 0.3], {"our_ms": 12.0}))
-    ]
-    assert json.loads(json.dumps(as_data(measured, HERE))) == {
-        "speed": 0.3,
-        "machine": HERE,
-        "details": {
-            "speed": {
-                "repeats": [0.5, 0.2, 0.3],
-                "low": 0.2,
-                "high": 0.5,
-                "against": "ours over theirs",
-                "target": "at most 0.4",
-                "our_ms": 12.0,
-            }
-        },
-    }
-
-
-def test_the_machine() -> None:
+def test_the_machine(tmp_path, monkeypatch) -> None:
     here = machine()
     assert here["cpu"]
     assert here["cores"] == os.cpu_count()
     assert here["versions"]["torch"] == torch.__version__
-    assert set(here["versions"]) == {"python", "torch", "numpy", "stable-baselines3"}
-
-
-def test_the_processor(tmp_path, monkeypatch) -> None:
     path = tmp_path / "cpuinfo"
     path.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nmodel name\t: Another\n")
     assert cpu_model(path) == "Some CPU @ 2 GHz"
@@ -404,7 +464,9 @@ def run(*words: str) -> Any:
 
 
 def refused(monkeypatch, capsys, *words: str) -> str:
-    """The sentence with which the command stops, by its way out of a shell."""
+    """The sentence with which the command stops, by its way out of a shell; nothing may be measured."""
+    forbidden = [replace(one, run=lambda _: pytest.fail("measured")) for one in MEASURES]
+    monkeypatch.setattr(report, "MEASURES", forbidden)
     monkeypatch.setattr(sys, "argv", ["mecsim", "bench", *words])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
@@ -414,34 +476,49 @@ def refused(monkeypatch, capsys, *words: str) -> str:
     return shown.err.strip()
 
 
-def never(monkeypatch) -> None:
-    """Nothing may be measured."""
-    forbidden = [replace(one, run=lambda _: pytest.fail("measured")) for one in MEASURES]
-    monkeypatch.setattr(measures, "MEASURES", tuple(forbidden))
+LOAD = {"run": TINY, "chunk": CHUNK}
+SMALL: dict[str, dict[str, Any]] = {
+    "train_vs_sb3": LOAD,
+    "gemm_fraction": LOAD,
+    "worker_efficiency": LOAD,
+    "train_rss_gb": LOAD,
+    "algorithm_1_vs_literal": {"scenario": SYSTEM, "worlds": 2},
+    "system_vs_literal": {"scenario": SYSTEM},
+    "batched_vs_single": {"worlds": 2},
+    "scaling_exponent": {"sizes": (40, 80, 400), "n_bs": 4},
+}
 
 
-def test_every_measure_in_processes_of_its_own_as_json(monkeypatch, capfd) -> None:
-    small = [replace(one, run=partial(one.run, load=TINY)) for one in MEASURES if one.run.__module__ in OURS]
-    monkeypatch.setattr(measures, "MEASURES", tuple(small))
-    monkeypatch.setattr(turns.os, "cpu_count", lambda: 1)  # tiny networks: threads only wait for each other
+def measured_small(monkeypatch, *keys: str) -> Any:
+    """What the command prints as JSON of measures with little to do."""
+    small = [replace(one, run=partial(one.run, **SMALL[one.key])) for one in MEASURES if one.key in keys]
+    monkeypatch.setattr(report, "MEASURES", small)
+    monkeypatch.setattr(peers.os, "cpu_count", lambda: 1)
     done = run("--json", "--repeats", "1")
     assert done.exit_code == 0, done.exception
     data = json.loads(done.stdout)
-    assert capfd.readouterr().out == ""  # nor did a peer write to standard output
     assert list(data) == [*(one.key for one in small), "machine", "details"]
-    for one in small:
-        assert data[one.key] > 0
-        assert data["details"][one.key]["repeats"] == [data[one.key]]
-        assert f"Measuring {one.key} 1 times" in done.stderr
-    assert data["train_rss_gb"] < 4
+    for key in keys:
+        assert np.isfinite(data[key])
+        assert data["details"][key]["repeats"] == [data[key]]
+        assert f"Measuring {key} 1 times" in done.stderr
+    return data
 
 
-OURS = {module.__name__ for module in (sb3, products, workers, memory)}
+def test_every_measure_as_json(monkeypatch) -> None:
+    monkeypatch.setattr(ratios, "Peer", Here)
+    measured_small(monkeypatch, *SMALL)
+    assert set(SMALL) == {one.key for one in MEASURES}
+
+
+def test_a_measure_in_a_process_of_its_own(monkeypatch, capfd) -> None:
+    assert 0 < measured_small(monkeypatch, "train_rss_gb")["train_rss_gb"] < 4
+    assert capfd.readouterr().out == ""  # nor did the peer write to standard output
 
 
 def test_the_table_of_the_measures_that_are_chosen(monkeypatch) -> None:
-    stand_ins = [measure(key, "one over other", "at least 0.1") for key in ("first", "second", "third")]
-    monkeypatch.setattr(measures, "MEASURES", tuple(stand_ins))
+    stand_ins = [stand_in(key, "one over other", "at least 0.1") for key in ("first", "second", "third")]
+    monkeypatch.setattr(report, "MEASURES", stand_ins)
     done = run("--only", "third", "--only", "first", "--repeats", "2")
     assert done.exit_code == 0
     assert [line.split()[:4] for line in done.stdout.splitlines()[1:3]] == [
@@ -452,7 +529,6 @@ def test_the_table_of_the_measures_that_are_chosen(monkeypatch) -> None:
 
 
 def test_a_key_that_is_not_known(monkeypatch, capsys) -> None:
-    never(monkeypatch)
     sentence = refused(monkeypatch, capsys, "--only", "train_vs_sb3", "--only", "speed")
     assert sentence.startswith(
         "only = 'speed' is not allowed: it should be one of train_vs_sb3, gemm_fraction"
@@ -460,15 +536,13 @@ def test_a_key_that_is_not_known(monkeypatch, capsys) -> None:
 
 
 def test_without_stable_baselines3_nothing_is_measured(monkeypatch, capsys) -> None:
-    never(monkeypatch)
-    monkeypatch.setattr(measures, "find_spec", lambda name: None)
+    monkeypatch.setattr(report, "find_spec", lambda name: None)
     sentence = refused(monkeypatch, capsys)
     assert sentence == "train_vs_sb3 needs stable-baselines3: install it by `pip install -e '.[bench]'`."
     assert [one.key for one in chosen(["gemm_fraction"])] == ["gemm_fraction"]
 
 
-def test_fewer_than_one_repeat(monkeypatch) -> None:
-    never(monkeypatch)
+def test_fewer_than_one_repeat() -> None:
     assert run("--repeats", "0").exit_code == 2
 
 
@@ -477,10 +551,38 @@ def test_a_peer_that_dies_ends_the_command_with_one_sentence(monkeypatch) -> Non
         with Peer("INTO", Trouble, "exit", threads=1) as peer:
             return Result([peer.ask()])
 
-    monkeypatch.setattr(measures, "MEASURES", (replace(MEASURES[0], run=die, needs=""),))
+    monkeypatch.setattr(report, "MEASURES", [Measure("dies", die, "", "")])
     done = run("--json")
     assert done.exit_code == 1
     assert done.stdout == ""
     assert done.stderr.splitlines()[1:] == [
         "INTO: its process was ended with exit code 3 before it answered; is there enough free memory?"
     ]
+
+
+@pytest.mark.parametrize(("command", "name"), [("bench", "benchmarks"), ("reproduce", "tools/reproduce.py")])
+def test_without_a_checkout_one_sentence_says_so(command, name, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(store, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["mecsim", command])
+    with pytest.raises(SystemExit):
+        cli.main()
+    sentence = f"mecsim {command} needs a checkout: there is no {name} in {tmp_path}.\n"
+    assert capsys.readouterr().err == sentence
+
+
+PEER_ELSEWHERE = """
+from mecsim.experiments.cli import _from_checkout
+_from_checkout("bench", "benchmarks")
+from functools import partial
+from benchmarks.peers import Peer
+with Peer("one", partial, abs, threads=1) as peer:
+    print(peer.ask(-3))
+"""
+
+
+def test_peers_find_the_benchmarks_where_only_the_package_is_on_the_path(tmp_path: Path) -> None:
+    (tmp_path / "mecsim").symlink_to(store.ROOT / "mecsim")
+    command = [sys.executable, "-c", PEER_ELSEWHERE]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout == "3\n", done.stderr

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pytest
 from lab import ERRORS, chromium, find_chromium, jupyterlab, open_notebook, run_all
 from playwright.sync_api import Locator, Page, expect
-
-from mecsim.experiments.reproduce import NOTEBOOKS, NUMBERED
+from reproduce import NOTEBOOKS, NUMBERED
 
 PATHS = sorted(NOTEBOOKS.glob(NUMBERED))
 EXPLORER = "13_explore.ipynb"

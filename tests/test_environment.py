@@ -1,6 +1,8 @@
-"""environment.yml and constraints.txt are held in step with pyproject.toml, where dependencies are declared."""
+"""environment.yml and constraints.txt are in step with pyproject.toml, and Binder builds from the first of them."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -66,3 +68,23 @@ def test_constraints_are_exact_and_portable() -> None:
 
 def test_torch_is_pinned_exactly() -> None:
     assert declared(PROJECT["dependencies"])["torch"] == SpecifierSet("==2.13.0")
+
+
+def test_binder_builds_from_the_conda_environment(tmp_path: Path) -> None:
+    pytest.importorskip("repo2docker", reason="jupyter-repo2docker is not installed")
+    command = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", str(ROOT)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    dockerfile = done.stdout + done.stderr
+    assert "Building conda environment for python=3.11" in dockerfile
+    assert '--file "environment.yml"' in dockerfile
+    steering = (
+        "binder",
+        ".binder",
+        "Dockerfile",
+        "requirements.txt",
+        "runtime.txt",
+        "install.R",
+        "default.nix",
+    )
+    assert [name for name in steering if (ROOT / name).exists()] == []

@@ -5,9 +5,12 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from reproduce import NotebookRun, check_parameters, reproduce
+from typer.testing import CliRunner
 
 from mecsim.experiments import calibration, panels, runner, sensitivity, studies
-from mecsim.experiments.reproduce import check_parameters, reproduce
+from mecsim.experiments.cli import app
+from mecsim.experiments.store import ROOT
 from mecsim.settings import SettingError
 
 PLOT = "import matplotlib.pyplot as plt\n\nplt.plot([1, 2]);"
@@ -99,12 +102,24 @@ def test_the_paper_profile_computes_everything_first(notebooks: Path, tmp_path: 
     ]
 
 
+@pytest.mark.parametrize(("error", "code"), [(None, 0), ("ValueError: no", 1)])
+def test_the_command_says_by_its_exit_code_whether_all_ran_through(
+    error, code, tmp_path, monkeypatch
+) -> None:
+    asked = []
+    run = NotebookRun("01_works", "One", 1.0, error, ())
+    monkeypatch.setattr("reproduce.reproduce", lambda *given: asked.append(given) or [run])
+    done = CliRunner().invoke(app, ["reproduce", "--profile", "paper", "--out", str(tmp_path)])
+    assert (done.exit_code, asked) == (code, [("paper", tmp_path)])
+
+
 def test_known_parameters_are_accepted(notebooks: Path) -> None:
     check_parameters(sorted(notebooks.glob("0*.ipynb")), {"slots": 1, "gamma": 0.5})
 
 
 def test_torch_is_left_to_the_kernels() -> None:
     subprocess.run(
-        [sys.executable, "-c", "import sys, mecsim.experiments.reproduce; sys.exit('torch' in sys.modules)"],
+        [sys.executable, "-c", "import sys, reproduce; sys.exit('torch' in sys.modules)"],
+        cwd=ROOT / "tools",
         check=True,
     )

@@ -11,10 +11,10 @@ import pytest
 from bs4 import BeautifulSoup
 from lab import chromium, find_chromium
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pages import describe_figures
 from playwright.sync_api import Page
 from website import BrokenLink, Site, page_name, slug
 
-from mecsim.experiments.pages import describe_figures
 from mecsim.experiments.store import ROOT
 
 WIDTHS = {"phone": 390, "desktop": 1280}

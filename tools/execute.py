@@ -13,10 +13,10 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
+from pages import strip_widgets
 from PIL import Image
+from reproduce import NOTEBOOKS, QUIET_KERNEL
 
-from mecsim.experiments.pages import strip_widgets
-from mecsim.experiments.reproduce import NOTEBOOKS, QUIET_KERNEL
 from mecsim.experiments.store import write_atomically
 
 METADATA = {

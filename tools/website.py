@@ -16,16 +16,9 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 from bs4 import BeautifulSoup, Tag
+from pages import copy_assets, markdown_body, notebook_body, source_body, title_of, write_page
+from reproduce import NUMBERED
 
-from mecsim.experiments.pages import (
-    copy_assets,
-    markdown_body,
-    notebook_body,
-    source_body,
-    title_of,
-    write_page,
-)
-from mecsim.experiments.reproduce import NUMBERED
 from mecsim.experiments.store import ROOT
 
 START = "README.md"

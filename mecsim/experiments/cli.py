@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -203,7 +204,8 @@ def reproduce(
     out: Annotated[Path, typer.Option(help="Where the notebooks, pages and figures go.")] = Path("build"),
 ) -> None:
     """Run the numbered notebooks in order and lay them out for a browser."""
-    from mecsim.experiments.reproduce import reproduce as run_notebooks
+    _from_checkout("reproduce", "tools/reproduce.py")
+    from reproduce import reproduce as run_notebooks  # type: ignore[import-not-found]
 
     runs = run_notebooks(profile, out)
     raise typer.Exit(int(any(run.error for run in runs)))
@@ -218,9 +220,9 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
 ) -> None:
     """Measure speed and memory as ratios, in some minutes; let the machine do nothing else meanwhile."""
-    from benchmarks.measures import chosen
-    from benchmarks.report import as_data, as_text, machine
-    from benchmarks.turns import PeerDied
+    _from_checkout("bench", "benchmarks")
+    from benchmarks.peers import PeerDied
+    from benchmarks.report import as_data, as_text, chosen, machine
 
     measures, where, measured = chosen(only or ()), machine(), []
     try:
@@ -231,6 +233,16 @@ def bench(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     typer.echo(json.dumps(as_data(measured, where), indent=1) if as_json else as_text(measured, where))
+
+
+def _from_checkout(command: str, name: str) -> None:
+    """Makes importable what only a checkout has, beside the package; also in the processes that are spawned."""
+    from mecsim.experiments.store import ROOT
+
+    path = ROOT / name
+    if not path.exists():
+        raise SettingError(f"mecsim {command} needs a checkout: there is no {name} in {ROOT}.")
+    sys.path.insert(0, str(path.parent))
 
 
 def main() -> None:

@@ -1,12 +1,15 @@
-"""Peers that are measured in turn, each in a process of its own."""
+"""Peers that are measured in turn or together, each in a process of its own."""
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from traceback import format_exc
 from typing import Any, Self
 
@@ -24,7 +27,7 @@ class Peer:
     """A process that sets something up once and then works on request.
 
     The process is a fresh interpreter: memory, the allocator's settings and threads are its own. What goes wrong in it
-    is raised here. Use it as a context manager, which ends the process.
+    is raised here, and `PeerDied` at every request once it has ended. Use it as a context manager, which ends it.
 
     Args:
         name: what messages call the peer.
@@ -54,31 +57,25 @@ class Peer:
         self._process.join()
 
     def wait(self) -> None:
-        """Returns once the peer is set up.
-
-        Raises:
-            PeerDied: the process ended before.
-        """
+        """Returns once the peer is set up."""
         if not self._ready:
-            self._receive()
+            self.answer()
             self._ready = True
 
     def begin(self, *args: Any) -> None:
-        """Has the peer work, and does not wait for it; `answer` does.
-
-        Raises:
-            PeerDied: the process has ended.
-        """
+        """Has the peer work, and does not wait for it; `answer` does."""
         self.wait()
         self._send(args)
 
     def answer(self) -> Any:
-        """What the work begun last gave.
-
-        Raises:
-            PeerDied: the process ended before.
-        """
-        return self._receive()
+        """What the work begun last gave."""
+        try:
+            answer = self._connection.recv()
+        except (EOFError, OSError):
+            raise self._death() from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def ask(self, *args: Any) -> Any:
         """Has the peer work, and returns what the work gave."""
@@ -90,15 +87,6 @@ class Peer:
             self._connection.send(request)
         except OSError:
             raise self._death() from None
-
-    def _receive(self) -> Any:
-        try:
-            answer = self._connection.recv()
-        except (EOFError, OSError):
-            raise self._death() from None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
     def _death(self) -> PeerDied:
         self._process.join()
@@ -129,6 +117,16 @@ def together(peers: Sequence[Peer], *args: Any) -> list[Any]:
 def cores() -> int:
     """The cores of this machine, and so the threads of a peer that may use all of it."""
     return os.cpu_count() or 1
+
+
+def peak_rss_bytes() -> int:
+    """Peak resident size of this process since its program started."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux's ru_maxrss starts from the peak of the process that started this one
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _serve(connection: Connection, threads: int) -> None:

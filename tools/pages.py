@@ -5,11 +5,10 @@ from __future__ import annotations
 import html
 import re
 import shutil
-from importlib import resources
 from pathlib import Path
-from string import Template
 
 import jupyter_server_mathjax
+from jinja2 import Environment, FileSystemLoader
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
@@ -25,11 +24,10 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CAPTION = re.compile(r"\*Figure:?\*?:? *")
 LIGHT, DARK = "default", "github-dark"
 """Pygments' styles for code."""
-
-
-def template(name: str) -> str:
-    """The text of a file in mecsim/templates."""
-    return resources.files("mecsim.experiments").joinpath("templates", name).read_text(encoding="utf-8")
+FOLDER = Path(__file__).with_name("templates")
+TEMPLATES = Environment(
+    loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)
 
 
 def title_of(notebook: NotebookNode, default: str) -> str:
@@ -104,18 +102,17 @@ def write_page(path: Path, title: str, body: str, root: str, bar: str, foot: str
         bar: links at the top, as HTML.
         foot: the last line, as HTML.
     """
-    mathjax = template("mathjax.html").replace("{root}", root) if "$" in body or r"\begin{" in body else ""
-    page = Template(template("page.html")).substitute(
-        title=html.escape(title), body=body, root=root, bar=bar, foot=foot, mathjax=mathjax
-    )
+    page = TEMPLATES.get_template("page.html").render(title=title, body=body, root=root, bar=bar, foot=foot)
     write_atomically(path, page.encode())
 
 
 def copy_assets(out: Path) -> None:
     """Puts the style and MathJax beside the pages, and has MathJax use the fonts that it comes with."""
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in (LIGHT, DARK))
-    style = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{template('style.css')}"
+    style = (
+        f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{(FOLDER / 'style.css').read_text()}"
+    )
     write_atomically(out / "style.css", style.encode())
     source = Path(jupyter_server_mathjax.__file__).parent / "static"
     shutil.copytree(source, out / "mathjax", dirs_exist_ok=True)
-    write_atomically(out / "mathjax/config/local/fonts.js", template("mathjax-fonts.js").encode())
+    write_atomically(out / "mathjax/config/local/fonts.js", (FOLDER / "mathjax-fonts.js").read_bytes())

@@ -1,21 +1,36 @@
-"""Run the numbered notebooks in order through papermill: what `mecsim reproduce` does."""
+"""Run the numbered notebooks in order through papermill and lay them out as pages: what `mecsim reproduce` does."""
 
+import base64
+import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
 import papermill
+from nbformat import NotebookNode
+from pages import TEMPLATES, copy_assets, notebook_body, title_of, write_page
 from papermill.exceptions import PapermillExecutionError
 
-from mecsim.experiments.pages import copy_assets, title_of
-from mecsim.experiments.report import NotebookRun, extract_figures, write_html, write_index
-from mecsim.experiments.store import ROOT
+from mecsim.experiments.store import ROOT, write_atomically
 from mecsim.settings import SettingError
 
 NOTEBOOKS = ROOT / "notebooks"
 NUMBERED = "[0-9][0-9]_*.ipynb"
 QUIET_KERNEL = ["--log-level=ERROR"]  # or each kernel warns that it talks to us over the loopback unencrypted
+
+
+@dataclass(frozen=True)
+class NotebookRun:
+    """One executed notebook: its duration, the addresses of its figures and, if it failed, the error's last line."""
+
+    name: str
+    title: str
+    duration_s: float
+    error: str | None
+    figures: tuple[str, ...]
 
 
 def reproduce(
@@ -106,11 +121,39 @@ def run_notebook(path: Path, out: Path, parameters: Mapping[str, object]) -> Not
     duration_s = time.perf_counter() - start
     notebook = nbformat.read(executed if executed.exists() else path, as_version=4)
     title = title_of(notebook, default=path.stem)
-    write_html(notebook, title, out / "html" / f"{path.stem}.html")
-    figures = extract_figures(notebook, out / "figures" / path.stem)
+    figures = extract_figures(notebook, out, path.stem)
+    bar = '<a href="../index.html">All notebooks of this run</a>'
+    write_page(out / "html" / f"{path.stem}.html", title, notebook_body(notebook, title), root="../", bar=bar)
     return NotebookRun(path.stem, title, duration_s, error, figures)
 
 
 def last_line(message: str) -> str:
     """The last line of an error's message, where Python puts what went wrong."""
     return message.strip().splitlines()[-1]
+
+
+def extract_figures(notebook: NotebookNode, out: Path, name: str) -> tuple[str, ...]:
+    """Writes the PNG outputs to figures/name/01.png, 02.png, ... in place of those of an earlier run."""
+    shutil.rmtree(out / "figures" / name, ignore_errors=True)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    images = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    addresses = tuple(f"figures/{name}/{number:02d}.png" for number in range(1, len(images) + 1))
+    for address, image in zip(addresses, images, strict=True):
+        write_atomically(out / address, base64.b64decode(image))
+    return addresses
+
+
+def write_index(out: Path, profile: str, runs: Sequence[NotebookRun], planned: int) -> None:
+    """Writes index.html: each notebook with its result, its duration and its figures."""
+    body = TEMPLATES.get_template("index.html").render(
+        runs=runs, planned=planned, profile=profile, duration=format_duration
+    )
+    versions = ", ".join(f"{name} {version(name)}" for name in ("mecsim", "torch", "numpy"))
+    title = "mecsim: what this run reproduced"
+    write_page(out / "index.html", title, body, root="", bar=f"<span>{title}</span>", foot=versions)
+
+
+def format_duration(seconds: float) -> str:
+    """A duration as a reader says it: 12 s, 3 min 05 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
