@@ -11,10 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from benchmarks.flops import into_slot_flops
 from benchmarks.result import Result
 from benchmarks.training import TABLE_II, IntoSlots, Load
 from benchmarks.turns import Peer, cores, in_turn
-from mecsim.experiments.flops import into_slot_flops
 
 CALLS = 30
 """Calls that the rate of a product is taken over."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
+from benchmarks.flops import network_sizes
 from mecsim.agents.into import INTOSettings
-from mecsim.experiments.cost import network_sizes
 from mecsim.experiments.runs import Run
 from mecsim.training import train
 from mecsim.twin import DigitalTwin

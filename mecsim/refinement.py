@@ -193,7 +193,7 @@ def _discards(
         tier[...] = shielded
     found = Discards(kept, np.full_like(kept, -1), np.empty(kept.shape), np.empty(kept.shape))
     kept, order, key, need = (array.reshape(-1, n) for array in found)
-    _kernel()(
+    compiled()(
         kept,
         tier.reshape(-1, n),
         scenario.cell.astype(np.int64),
@@ -317,7 +317,7 @@ def _rows(values: Array | float, shape: tuple[int, ...]) -> Array:
 
 
 @cache
-def _kernel() -> Callable[..., None]:
+def compiled() -> Callable[..., None]:
     """`mecsim.kernel.fit`, compiled when it is first needed; says so where that takes a while."""
     notice = Timer(
         1.0, print, ("mecsim compiles Algorithm 1, which takes some seconds once.",), {"file": sys.stderr}

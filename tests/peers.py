@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mecsim.experiments.pool import THREAD_VARIABLES
+from mecsim.experiments.parallel import THREAD_VARIABLES
 from mecsim.settings import SettingError
 
 

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from benchmarks import measures, memory, products, sb3, turns, workers
+from benchmarks.flops import into_slot_flops
 from benchmarks.measures import MEASURES, Measure, chosen
 from benchmarks.report import as_data, as_text, cpu_model, machine
 from benchmarks.result import Result
@@ -26,8 +27,7 @@ from benchmarks.training import TABLE_II, IntoSlots, Load
 from benchmarks.turns import Peer, PeerDied, in_turn, together
 from mecsim import cli
 from mecsim.experiments.checkpoints import resume
-from mecsim.experiments.flops import into_slot_flops
-from mecsim.experiments.pool import THREAD_VARIABLES
+from mecsim.experiments.parallel import THREAD_VARIABLES
 from mecsim.experiments.runs import Run
 from mecsim.settings import SettingError
 from mecsim.twin import DigitalTwin

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from mecsim.experiments.computing import compute
+from mecsim.experiments.provenance import NUMERICS, provenance, write_manifest
 
 from mecsim.experiments import checks, claims, evidence, store
-from mecsim.experiments.computing import compute
 from mecsim.experiments.margins import converged_at
 from mecsim.experiments.panels import PROFILES, runs_of
-from mecsim.experiments.provenance import NUMERICS, provenance, write_manifest
 from mecsim.experiments.results import (
     MissingRuns,
     by_bs,

@@ -12,11 +12,11 @@ from pathlib import Path
 import distributed
 import pandas as pd
 import pytest
+from mecsim.experiments.provenance import read_manifest
 
 from mecsim.experiments import cluster, computing
 from mecsim.experiments.panels import PROFILES
-from mecsim.experiments.pool import THREAD_VARIABLES, WorkersLost
-from mecsim.experiments.provenance import read_manifest
+from mecsim.experiments.parallel import THREAD_VARIABLES, WorkersLost
 from mecsim.experiments.runner import run_experiments
 from mecsim.experiments.runs import Run
 from mecsim.settings import SettingError

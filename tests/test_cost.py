@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import pytest
 import torch
+from mecsim.experiments.cost import Machine, cost_s, network_sizes, probe
+from mecsim.experiments.flops import ddqn_slot_flops
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mecsim.experiments.cost import Machine, cost_s, network_sizes, probe
-from mecsim.experiments.flops import ddqn_slot_flops
 from mecsim.experiments.runs import Run
 
 TINY = {

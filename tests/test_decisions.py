@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from mecsim.experiments.study_decisions import Diary, measure_decisions
 
 from mecsim.experiments import studies
 from mecsim.experiments.runs import Run
 from mecsim.experiments.studies import STUDIES, missing_studies
-from mecsim.experiments.study_decisions import Diary, measure_decisions
 from mecsim.refinement import keep_affordable, line_1
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError

@@ -2,8 +2,9 @@
 
 import json
 
-from mecsim.experiments import defaults
 from mecsim.experiments.provenance import NUMERICS
+
+from mecsim.experiments import defaults
 
 
 def rewrite(path, change) -> None:

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mecsim.experiments.probes import probe, probe_replay, slopes, truth
+from mecsim.experiments.study_drift import VARIANTS, Retold, Variant, drift_sizes, measure_drift
 from torch import nn
 from worlds import TINY, random_proto, random_state
 
 from mecsim.agents.into import INTO, INTOSettings
 from mecsim.agents.networks import to_tensor
-from mecsim.experiments.probes import probe, probe_replay, slopes, truth
-from mecsim.experiments.study_drift import VARIANTS, Retold, Variant, drift_sizes, measure_drift
 from mecsim.refinement import ProtoAction, Refinement, refine
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError

@@ -194,8 +194,8 @@ class TestReplay:
     def test_the_training_is_that_of_the_stored_run(self, training) -> None:
         import pandas as pd
 
-        from mecsim.experiments.computing import path_of
         from mecsim.experiments.panels import PROFILES
+        from mecsim.experiments.runs import path_of
 
         table = pd.read_parquet(path_of(Run(agent="INTO"), PROFILES["paper"].folder))
         stored = table[table["metric"] == "training income"].sort_values("slot")["value"]

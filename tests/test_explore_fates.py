@@ -6,7 +6,8 @@ from fleets import EVERY_SETTING
 
 from mecsim.agents import AGENTS, Agent, make_agent
 from mecsim.agents.base import Offer
-from mecsim.experiments.study_worlds import KINDS, proto_action, warm_states
+from mecsim.experiments.studies.guarantees import KINDS, proto_action
+from mecsim.experiments.studies.lookup import warm_states
 from mecsim.explore.fates import FATES, fates, trace, traced
 from mecsim.explore.stepping import look
 from mecsim.physics import affordable

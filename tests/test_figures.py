@@ -16,9 +16,8 @@ from mecsim.experiments.figures import (
     save_figures,
 )
 from mecsim.experiments.notebooks import FigureParameters
-from mecsim.experiments.on_demand import results_for
 from mecsim.experiments.panels import EXPERIMENTS, PROFILES, RIVALS
-from mecsim.experiments.results import MissingRuns, stored_tables
+from mecsim.experiments.results import MissingRuns, results_for, stored_tables
 from mecsim.settings import SettingError
 
 

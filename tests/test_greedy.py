@@ -10,7 +10,7 @@ from worlds import TINY, assert_guarantees, random_state, scenarios, seeds
 
 from mecsim.agents import greedy, make_agent
 from mecsim.bounds import per_slot_bounds
-from mecsim.experiments.study_guarantees import broken
+from mecsim.experiments.studies.guarantees import broken
 from mecsim.physics import Ints
 from mecsim.reference.lookup import every_placement, feasible
 from mecsim.refinement import Refinement, refine_discrete

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from mecsim.experiments.cost import Machine, cost_s
+from mecsim.experiments.plan import Plan, plan
+from mecsim.experiments.progress import clock_time
 from typer.testing import CliRunner
 
 from mecsim import cli
 from mecsim.agents import AGENTS
-from mecsim.experiments.cost import Machine, cost_s
 from mecsim.experiments.panels import PROFILES, runs_of
-from mecsim.experiments.plan import Plan, plan
-from mecsim.experiments.progress import clock_time
 
 MACHINE = Machine(flop_per_s=1e11, slot_s=1e-3)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mecsim.experiments.provenance import MANIFEST, NUMERICS, read_manifest
 from typer.testing import CliRunner
 
 from mecsim import cli
@@ -23,7 +24,6 @@ from mecsim.experiments.policies import (
     path_of,
     stale_policies,
 )
-from mecsim.experiments.provenance import MANIFEST, NUMERICS, read_manifest
 from mecsim.experiments.runs import EVALUATION_WORLDS, Run
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mecsim.experiments.pool import MOST_LOSSES, THREAD_VARIABLES, WorkersLost, run_tasks
+from mecsim.experiments.parallel import MOST_LOSSES, THREAD_VARIABLES, WorkersLost, run_tasks
 
 
 class Task(NamedTuple):

@@ -1,7 +1,6 @@
 """How far a set of tasks is, and how long the rest takes."""
 
 import pytest
-
 from mecsim.experiments.progress import LINE_EVERY_S, Progress, clock_time, duration_s
 
 

@@ -5,11 +5,11 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 import pytest
+from mecsim.experiments.computing import compute, measure, path_of
 
 from mecsim.agents import AGENTS
 from mecsim.experiments import computing
 from mecsim.experiments.checkpoints import resume
-from mecsim.experiments.computing import compute, measure, path_of
 from mecsim.experiments.panels import (
     ALTERNATIVES,
     BEYOND,

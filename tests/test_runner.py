@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mecsim.experiments.computing import compute, path_of, reference_states
+from mecsim.experiments.provenance import NUMERICS, read_manifest, write_manifest
 from processes import is_alive, wait_until
 
 from mecsim.experiments import computing, runner, store
-from mecsim.experiments.computing import compute, path_of, reference_states
 from mecsim.experiments.panels import EXPERIMENTS, PROFILES, runs_of
-from mecsim.experiments.pool import run_tasks
-from mecsim.experiments.provenance import NUMERICS, read_manifest, write_manifest
+from mecsim.experiments.parallel import run_tasks
 from mecsim.experiments.runs import Run
 from mecsim.settings import SettingError
 from mecsim.system import outcome
@@ -236,7 +236,7 @@ def test_the_manifest_names_every_file_with_its_checksum(tmp_path):
 SLOW = """
 import os, sys, time
 from pathlib import Path
-from mecsim.experiments.pool import run_tasks
+from mecsim.experiments.parallel import run_tasks
 
 def stay(folder):
     Path(folder, str(os.getpid())).touch()

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from mecsim.experiments.provenance import read_manifest
 from processes import is_alive, wait_until
 
 from mecsim.experiments.checks import damaged
-from mecsim.experiments.provenance import read_manifest
 from mecsim.experiments.store import read_meta, remove_abandoned
 
 COMMAND = """

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from mecsim.experiments.provenance import write_manifest
 
 from mecsim.agents import make_agent
 from mecsim.experiments import sensitivity
 from mecsim.experiments.panels import ALTERNATIVES, EXPERIMENTS
-from mecsim.experiments.provenance import write_manifest
 from mecsim.experiments.runs import EVALUATION_WORLDS
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario

@@ -6,20 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from mecsim.experiments.provenance import read_manifest
 from typer.testing import CliRunner
 
 from mecsim.agents import make_agent
 from mecsim.experiments import standing, studies
 from mecsim.experiments.checks import RUNS
 from mecsim.experiments.cli import app
-from mecsim.experiments.provenance import read_manifest
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.runs import EVALUATION_WORLDS, Run
 from mecsim.experiments.standing import Standing, averaged, in_words, ratios, standings
 from mecsim.experiments.statistics import interval
 from mecsim.experiments.store import read_tables
 from mecsim.experiments.studies import STUDIES, Measurement, compute, studied
-from mecsim.experiments.study_bounds import LONG_RUN, LOWER, UPPER, bounded_runs, measure_bounds, point_of
+from mecsim.experiments.studies.bounds import LONG_RUN, LOWER, UPPER, bounded_runs, measure_bounds, point_of
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem

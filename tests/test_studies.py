@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mecsim.experiments.provenance import MANIFEST, NUMERICS, read_manifest, write_manifest
+from mecsim.experiments.study_guarantees import CONSTRAINTS, measure_guarantees
+from mecsim.experiments.study_lookup import measure_lookup, small_scenario
+from mecsim.experiments.study_worlds import KINDS, proto_action, proto_actions, warm_states
 from scipy import stats
 from typer.testing import CliRunner
 
 from mecsim import cli
 from mecsim.experiments import checks, studies, study_guarantees, study_lookup
 from mecsim.experiments.checks import damaged
-from mecsim.experiments.provenance import MANIFEST, NUMERICS, read_manifest, write_manifest
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.statistics import verdict
 from mecsim.experiments.studies import (
@@ -27,10 +30,7 @@ from mecsim.experiments.studies import (
     stale_studies,
     studied,
 )
-from mecsim.experiments.study_guarantees import CONSTRAINTS, measure_guarantees
-from mecsim.experiments.study_lookup import measure_lookup, small_scenario
 from mecsim.experiments.study_margins import PAPER_DEVICES, RARE, guarantees_margin, lookup_margin
-from mecsim.experiments.study_worlds import KINDS, proto_action, proto_actions, warm_states
 from mecsim.reference.lookup import lookup, nearer
 from mecsim.refinement import refine
 from mecsim.scenario import PRESETS, Scenario

@@ -9,7 +9,7 @@ from worlds import assert_guarantees, random_state, scenarios, seeds
 
 from mecsim.agents import make_agent
 from mecsim.bounds import idle_states, long_run_bound
-from mecsim.experiments.study_guarantees import broken
+from mecsim.experiments.studies.guarantees import broken
 from mecsim.physics import Array, Bools, Ints
 from mecsim.reference.lookup import feasible
 from mecsim.scenario import PRESETS, Scenario

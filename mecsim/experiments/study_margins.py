@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from mecsim.experiments.statistics import CONFIDENCE, Interval, weakest
-from mecsim.experiments.study_lookup import ALGORITHM_1, LOOK_UP
+from mecsim.experiments.studies.lookup import ALGORITHM_1, LOOK_UP
 from mecsim.scenario import Scenario
 
 PAPER_DEVICES = Scenario().n_devices

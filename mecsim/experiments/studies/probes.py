@@ -113,7 +113,7 @@ def probe(agent: INTO, states: Sequence[SystemState]) -> dict[str, float]:
         states: states of its scenario.
 
     Returns:
-        Metrics by name, see `mecsim.experiments.study_drift.measure_drift`.
+        Metrics by name, see `mecsim.experiments.studies.drift.measure_drift`.
     """
     vectors = to_tensor(np.stack([agent.encoder.encode(state) for state in states]), agent.device)
     with torch.no_grad():
@@ -149,7 +149,7 @@ def probe_replay(agent: INTO, count: int) -> dict[str, float]:
         count: how many of the latest tuples the slopes are taken at, at most.
 
     Returns:
-        Metrics by name, see `mecsim.experiments.study_drift.measure_drift`.
+        Metrics by name, see `mecsim.experiments.studies.drift.measure_drift`.
     """
     memory, place, n = agent.replay.tensors(), agent.replay.position(), agent.scenario.n_devices
     rows = (place["head"] - 1 - np.arange(place["length"])) % (agent.replay.capacity + 1)

@@ -11,18 +11,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from mecsim.experiments.studies.study import LONG, Row, Study
 from mecsim.scenario import Scenario
 from mecsim.settings import Settings
 from mecsim.system import SystemState
-
-if TYPE_CHECKING:
-    pass
-
-Row = dict[str, Any]
 
 
 class Variant(Settings):
@@ -118,7 +114,7 @@ def _watched(
     import torch
 
     from mecsim.agents.into import INTO, INTOSettings
-    from mecsim.experiments.probes import probe, probe_replay
+    from mecsim.experiments.studies.probes import probe, probe_replay
     from mecsim.training import Callback, train
     from mecsim.twin import DigitalTwin
 
@@ -144,3 +140,6 @@ def _watched(
 
     train(learner, twin, slots, progress=False, callback=Watch())
     return rows
+
+
+DRIFT = Study(measure_drift, drift_sizes(), 600.0, ("variant", "slot"), LONG)

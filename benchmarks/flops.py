@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from mecsim.agents import agent_class
+from mecsim.experiments.runs import Run
+from mecsim.mdp import Encoder
+
 
 def into_slot_flops(actor: Sequence[int], critic: Sequence[int], batch: int) -> int:
     """A slot of INTO.
@@ -47,3 +51,15 @@ def ddqn_slot_flops(q_network: Sequence[int], batch: int) -> int:
 def products(sizes: Sequence[int]) -> int:
     """Multiplications of one vector's way through layers of the given sizes."""
     return sum(inputs * outputs for inputs, outputs in pairwise(sizes))
+
+
+def network_sizes(run: Run) -> tuple[tuple[int, ...], ...]:
+    """Sizes of the layers of each network, inputs first: the one that decides, and INTO's critic; of a rule, none."""
+    kind, encoder = agent_class(run.agent), Encoder(run.scenario())
+    if not hasattr(kind, "Settings"):
+        return ()
+    settings, states, actions = kind.Settings(**run.settings), encoder.state_size, encoder.action_size
+    if run.agent == "DDQN":
+        scenario = encoder.scenario
+        return ((states, *settings.hidden, scenario.n_devices * (1 + scenario.n_bs)),)
+    return (states, *settings.actor_hidden, actions), (states + actions, *settings.critic_hidden, 1)
