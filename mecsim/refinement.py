@@ -320,7 +320,7 @@ def _rows(values: Array | float, shape: tuple[int, ...]) -> Array:
 def compiled() -> Callable[..., None]:
     """`mecsim.kernel.fit`, compiled when it is first needed; says so where that takes a while."""
     notice = Timer(
-        1.0, print, ("mecsim compiles Algorithm 1, which takes some seconds once.",), {"file": sys.stderr}
+        3.0, print, ("mecsim compiles Algorithm 1, which takes some seconds once.",), {"file": sys.stderr}
     )
     notice.daemon = True
     notice.start()

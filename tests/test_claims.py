@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from mecsim.experiments.computing import compute
-from mecsim.experiments.provenance import NUMERICS, provenance, write_manifest
+from stored import put_run
 
-from mecsim.experiments import checks, claims, evidence, store
+from mecsim.experiments import claims, evidence, store
 from mecsim.experiments.margins import converged_at
 from mecsim.experiments.panels import PROFILES, runs_of
 from mecsim.experiments.results import (
@@ -19,8 +18,6 @@ from mecsim.experiments.results import (
     stored_seeds,
     together,
 )
-from mecsim.experiments.runs import Run
-from mecsim.scenario import PRESETS
 
 RATES = ("0.0001", "0.001", "0.01")
 PLACES = ("1", "2", "3", "4")
@@ -255,7 +252,7 @@ def test_a_seed_counts_once_all_its_runs_are_stored(tmp_path, monkeypatch):
     small_profile(monkeypatch, tmp_path)
     runs = runs_of(["fig3b"], "paper")
     for run in runs[:-1]:
-        compute(run, tmp_path)
+        put_run(run, tmp_path)
     assert stored_seeds("fig3b") == [0, 1]
     table = results("fig3b")
     assert set(table["seed"]) == {0, 1}
@@ -264,15 +261,14 @@ def test_a_seed_counts_once_all_its_runs_are_stored(tmp_path, monkeypatch):
         "0.79": 2,
         "0.59": 2,
     }
-    assert "fig3b: 1 of 9 runs are missing under calibrated" in checks.missing(["fig3b"])[0]
-    compute(runs[-1], tmp_path)
+    put_run(runs[-1], tmp_path)
     assert stored_seeds("fig3b") == [0, 1, 2]
 
 
 def test_experiments_are_compared_over_the_seeds_that_all_have(tmp_path, monkeypatch):
     small_profile(monkeypatch, tmp_path)
     for run in runs_of(["fig3b"], "paper") + runs_of(["change"], "paper", seeds=2):
-        compute(run, tmp_path)
+        put_run(run, tmp_path)
     tables = together(["fig3b", "change"])
     assert [set(table["seed"]) for table in tables.values()] == [{0, 1}, {0, 1}]
 
@@ -285,49 +281,6 @@ def test_curves_means_and_counts_are_one_row_a_seed():
     counts = by_bs(of_bs(RISE, FALL, STEADY, 0.0))
     assert counts.shape == (3, 4, 3)
     assert counts[0].T.tolist() == [RISE, FALL, STEADY]
-
-
-def put_run(folder, run):
-    store.write_table(
-        folder / f"{run.key}.parquet", pd.DataFrame({"value": [1.0]}), provenance(run.model_dump())
-    )
-
-
-def test_a_damaged_unknown_or_lost_file_is_named(tmp_path):
-    runs = [Run(agent="OLNPO", slots=0, seed=seed) for seed in range(3)]
-    for run in runs:
-        put_run(tmp_path, run)
-    write_manifest(tmp_path)
-    assert checks.damaged(tmp_path) == []
-    changed, lost = (tmp_path / f"{run.key}.parquet" for run in runs[:2])
-    changed.write_bytes(changed.read_bytes() + b" ")
-    lost.unlink()
-    put_run(tmp_path, Run(agent="OLNPO", slots=0, seed=9))
-    text = "\n".join(checks.damaged(tmp_path))
-    assert f"{changed.name} differs from its checksum" in text
-    assert f"{lost.name} is in the manifest but not there" in text
-    assert "seed9" in text
-    assert "is not in the manifest" in text
-
-
-def test_stale_runs_are_named_with_why(tmp_path, monkeypatch):
-    put_run(tmp_path, Run(agent="OLNPO", slots=0))
-    write_manifest(tmp_path)
-    assert checks.stale(tmp_path) == []
-    monkeypatch.setattr("mecsim.experiments.runs.NUMERICS", 99)
-    monkeypatch.setattr("mecsim.experiments.checks.NUMERICS", 99)
-    assert f"stale (numerics {NUMERICS}, now 99)" in checks.stale(tmp_path)[0]
-
-
-def test_a_changed_preset_makes_runs_stale(tmp_path, monkeypatch):
-    put_run(tmp_path, Run(agent="OLNPO", slots=0))
-    write_manifest(tmp_path)
-    monkeypatch.setitem(PRESETS, "calibrated", {"tau_s": 4.0})
-    assert "its preset has changed" in checks.stale(tmp_path)[0]
-
-
-def test_the_stored_results_are_whole_up_to_date_and_complete():
-    assert checks.problems() == []
 
 
 def test_the_readme_says_what_the_runs_say():

@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mecsim.experiments import on_demand
 from mecsim.experiments import results as stored
 from mecsim.experiments.figures import (
     AGENT_COLOURS,
@@ -130,20 +129,20 @@ class TestOnDemand:
 
     @pytest.mark.usefixtures("profiles")
     def test_stored_results_are_taken_for_the_presets_that_have_them(self, monkeypatch):
-        on_demand.run_experiments(["fig3b"], "paper", "printed", workers=1)
-        monkeypatch.setattr(on_demand, "run_experiments", None)  # nothing is computed
+        stored.run_experiments(["fig3b"], "paper", "printed", workers=1)
+        monkeypatch.setattr(stored, "run_experiments", None)  # nothing is computed
         found = results_for(["fig3b"], ["calibrated", "printed"])
         assert found.profile == "paper"
         assert list(found.tables) == ["printed"]
 
     @pytest.mark.usefixtures("profiles")
     def test_a_changed_scenario_is_computed_even_where_the_usual_one_is_stored(self, monkeypatch):
-        on_demand.run_experiments(["fig3b"], "paper", workers=1)
+        stored.run_experiments(["fig3b"], "paper", workers=1)
         found = results_for(["fig3b"], ["calibrated"], {"tau_s": 5.0})
         assert found.profile == "quick"
 
     def test_a_change_that_is_not_allowed_is_refused_before_anything_runs(self, monkeypatch):
-        monkeypatch.setattr(on_demand, "run_experiments", None)
+        monkeypatch.setattr(stored, "run_experiments", None)
         with pytest.raises(SettingError, match=r"Scenario\.tau_s = -1"):
             results_for(["fig3b"], ["calibrated"], {"tau_s": -1})
 

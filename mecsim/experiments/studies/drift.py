@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from mecsim.experiments.studies.study import LONG, Row, Study
 from mecsim.scenario import Scenario
 from mecsim.settings import Settings
 from mecsim.system import SystemState
+from mecsim.training import Callback, train
+
+if TYPE_CHECKING:
+    from mecsim.agents.into import INTO
 
 
 class Variant(Settings):
@@ -101,6 +105,17 @@ def measure_drift(
     ]
 
 
+class Retelling(Callback):
+    """Tells a learner the reward of a variant instead of its own."""
+
+    def __init__(self, learner: INTO, variant: Variant) -> None:
+        self.variant, self.scale = variant, learner.encoder.reward_scale
+
+    def told(self, income: float) -> float:
+        """The reward of the variant, in the unit of an income."""
+        return self.variant.scale * income + self.variant.offset / self.scale
+
+
 def _watched(
     variant: Variant,
     scenario: Scenario,
@@ -115,18 +130,14 @@ def _watched(
 
     from mecsim.agents.into import INTO, INTOSettings
     from mecsim.experiments.studies.probes import probe, probe_replay
-    from mecsim.training import Callback, train
     from mecsim.twin import DigitalTwin
 
     torch.set_num_threads(1)  # as in every run: the number of threads changes the bits of a matrix product
     learner = INTO(scenario, seed, settings=INTOSettings(**settings, stored_action=variant.stored_action))
     twin, latest, rows = DigitalTwin(scenario, seed), deque[SystemState](maxlen=states), []
 
-    class Watch(Callback):
-        """Tells the learner the reward of the variant, and looks at it now and then."""
-
-        def told(self, income: float) -> float:
-            return variant.scale * income + variant.offset / learner.encoder.reward_scale
+    class Watch(Retelling):
+        """Looks at the learner now and then."""
 
         def after_slot(self, incomes: list[float]) -> None:
             latest.append(twin.state)
@@ -138,7 +149,7 @@ def _watched(
                     for name, value in found.items()
                 )
 
-    train(learner, twin, slots, progress=False, callback=Watch())
+    train(learner, twin, slots, progress=False, callback=Watch(learner, variant))
     return rows
 
 
