@@ -35,19 +35,6 @@ def into_slot_flops(actor: Sequence[int], critic: Sequence[int], batch: int) -> 
     return 2 * batch * (target + critic_step + actor_step) + 2 * phi  # and line 5 for one state
 
 
-def ddqn_slot_flops(q_network: Sequence[int], batch: int) -> int:
-    """A slot of DDQN.
-
-    Args:
-        q_network: sizes of the network's layers, from the state to the choices of all devices.
-        batch: tuples in a mini-batch.
-    """
-    q = products(q_network)
-    target = q + q  # the best choices of the next state, and what the target network says of them
-    step = q + q + (q - products(q_network[:2]))  # forward, and the gradients of weights and later layers
-    return 2 * batch * (target + step) + 2 * q  # and the choices for one state
-
-
 def products(sizes: Sequence[int]) -> int:
     """Multiplications of one vector's way through layers of the given sizes."""
     return sum(inputs * outputs for inputs, outputs in pairwise(sizes))

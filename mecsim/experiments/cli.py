@@ -47,7 +47,7 @@ def run(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list what is missing, and what it costs.")
+        bool, typer.Option("--dry-run", help="Only list what is missing, and about how long it takes.")
     ] = False,
 ) -> None:
     """Compute the runs of some panels that are not stored yet; Ctrl-C loses no finished run."""
