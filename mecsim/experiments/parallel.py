@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
@@ -181,7 +181,7 @@ def default_workers() -> int:
     return os.cpu_count() or 1
 
 
-def completed(futures: Collection[Future]) -> Iterator[Future | None]:
+def completed(futures: Collection[Future[Any]]) -> Iterator[Future[Any] | None]:
     """Futures in the order in which they are done, and None after each second in which none was."""
     queue: SimpleQueue[Future] = SimpleQueue()
     for future in futures:
@@ -224,7 +224,7 @@ def without_interrupts() -> Iterator[None]:
         pthread_sigmask(SIG_SETMASK, before)
 
 
-def _finished(work: Callable[[Task], None], tasks: Sequence[Task], workers: int) -> Iterator[int | None]:
+def _finished(work: Callable[[Task], None], tasks: Sequence[Task], workers: int) -> Generator[int | None]:
     """The number of each task that is done, and None from time to time."""
     left, losses = dict(enumerate(tasks)), 0
     while left:

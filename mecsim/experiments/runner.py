@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -202,7 +202,7 @@ def _compute_on(scheduler: str, wanted: Plan, workers: int | None, label: str) -
             wanted.store.write_manifest()
 
 
-def _stored(contents: Iterator[tuple[str, bytes] | None], wanted: Plan) -> Iterator[int | None]:
+def _stored(contents: Iterator[tuple[str, bytes] | None], wanted: Plan) -> Generator[int | None]:
     """Stores runs as they come, and tells which."""
     jobs = {run.key: (number, run_job(run)) for number, run in enumerate(wanted.missing)}
     for event in contents:

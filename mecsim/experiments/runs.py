@@ -18,7 +18,7 @@ from mecsim.agents import Agent, AgentName, agent_class, make_agent
 from mecsim.experiments.store import DATA, NUMERICS, ROOT, Job, write_atomically
 from mecsim.refinement import Refinement
 from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
-from mecsim.settings import Changes, SettingError, Settings
+from mecsim.settings import Changes, FrozenDict, SettingError, Settings
 from mecsim.system import PhysicalSystem, SystemState, outcome
 from mecsim.training import Rollout, rollout, states_met
 from mecsim.twin import Deviation, DigitalTwin
@@ -56,11 +56,11 @@ class Setup(Settings):
             it learns the state of the plant when it is evaluated; by default the twin is perfect.
     """
 
-    changes: Changes
-    settings: Changes
-    refinement: Changes
-    shift: Changes
-    deviation: Changes
+    changes: Changes = Field(default_factory=FrozenDict)
+    settings: Changes = Field(default_factory=FrozenDict)
+    refinement: Changes = Field(default_factory=FrozenDict)
+    shift: Changes = Field(default_factory=FrozenDict)
+    deviation: Changes = Field(default_factory=FrozenDict)
 
     @field_validator("shift")
     @classmethod

@@ -99,7 +99,7 @@ def slopes(agent: INTO, states: Tensor, actions: Tensor) -> Slopes:
     with constant(agent.critic):
         value = agent.critic(states, actions)
         (gradient,) = torch.autograd.grad(value.sum(), actions)
-    parts = (*torch.split(gradient, (n, n * k, n * k), dim=1), value.detach())
+    parts = (*torch.split(gradient, [n, n * k, n * k], dim=1), value.detach())
     return Slopes(*(part.cpu().numpy().astype(float) / agent.encoder.reward_scale for part in parts))
 
 
