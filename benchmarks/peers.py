@@ -13,7 +13,7 @@ from pathlib import Path
 from traceback import format_exc
 from typing import Any, Self
 
-from mecsim.experiments.pool import THREAD_VARIABLES
+from mecsim.experiments.parallel import THREAD_VARIABLES
 
 PATIENCE_S = 5.0
 """How long a peer may take to end by itself."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.peers import peak_rss_bytes
-from mecsim.experiments.pool import THREAD_VARIABLES
+from mecsim.experiments.parallel import THREAD_VARIABLES
 from mecsim.settings import SettingError
 
 

@@ -28,7 +28,7 @@ from benchmarks.ratios import MEASURES, IntoSlots, Measure, Result, SlotTimes
 from benchmarks.report import as_data, as_text, chosen, cpu_model, machine
 from mecsim.experiments import cli, store
 from mecsim.experiments.checkpoints import resume
-from mecsim.experiments.pool import THREAD_VARIABLES
+from mecsim.experiments.parallel import THREAD_VARIABLES
 from mecsim.experiments.runs import Run
 from mecsim.settings import SettingError
 from mecsim.system import Action

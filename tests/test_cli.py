@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from mecsim.experiments import checks, claims, figures
+from mecsim.experiments import claims, drawn
 from mecsim.experiments.claims import CLAIMS, Ruling
 from mecsim.experiments.cli import app
 from mecsim.experiments.results import MissingRuns
@@ -60,14 +60,6 @@ def test_a_claim_whose_runs_are_missing_is_named_and_the_others_are_told(call, r
     assert "C16" not in done.stdout
 
 
-def test_check_names_every_problem_and_fails(call, monkeypatch):
-    monkeypatch.setattr(checks, "problems", lambda: ["one file is damaged.", "two runs are missing."])
-    done = call("check")
-    assert (done.exit_code, done.stdout) == (1, "one file is damaged.\ntwo runs are missing.\n")
-    monkeypatch.setattr(checks, "problems", list)
-    assert call("check").stdout == "Every stored result is whole and up to date.\n"
-
-
 def test_figures_go_where_they_are_asked_to(call, monkeypatch, tmp_path):
-    monkeypatch.setattr(figures, "save_figures", lambda out: [out / "fig3.svg"])
+    monkeypatch.setattr(drawn, "draw", lambda out: [out / "fig3.svg"])
     assert call("figures", "--out", str(tmp_path)).stdout == f"{tmp_path / 'fig3.svg'}\n"

@@ -12,13 +12,14 @@ from pathlib import Path
 import distributed
 import pandas as pd
 import pytest
+from stored import put_run
 
-from mecsim.experiments import cluster, computing
+from mecsim.experiments import parallel
 from mecsim.experiments.panels import PROFILES
-from mecsim.experiments.pool import THREAD_VARIABLES, WorkersLost
-from mecsim.experiments.provenance import read_manifest
-from mecsim.experiments.runner import run_experiments
-from mecsim.experiments.runs import Run
+from mecsim.experiments.parallel import THREAD_VARIABLES, WorkersLost
+from mecsim.experiments.runner import measure_on_worker, measured, run_experiments
+from mecsim.experiments.runs import Run, path_of
+from mecsim.experiments.store import read_manifest
 from mecsim.settings import SettingError
 
 TINY = {"actor_hidden": (16, 8), "critic_hidden": (16, 8), "batch_size": 8}
@@ -31,7 +32,7 @@ def tiny_run(seed: int = 0, **changes) -> Run:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[distributed.Client]:
-    with cluster.connect("local", workers=1) as connected:
+    with parallel.connect("local", workers=1) as connected:
         yield connected
 
 
@@ -49,7 +50,6 @@ def worker_pid(client: distributed.Client) -> int:
 
 
 def test_a_local_cluster_has_one_thread_a_worker_in_another_process(client) -> None:
-    assert cluster.size(client) == 1
     assert list(client.nthreads().values()) == [1]
     (threads,) = client.run(lambda names: [os.environ[name] for name in names], THREAD_VARIABLES).values()
     assert threads == ["1", "1", "1"]
@@ -64,8 +64,7 @@ def test_the_files_are_those_that_are_computed_here(client, folder, tmp_path, by
         Path(scheduler).write_text(json.dumps({"type": "Scheduler", "address": client.scheduler.address}))
     runs = run_experiments(["fig3b"], seeds=1, scheduler=scheduler)
     assert set(read_manifest(folder)) == {f"{run.key}.parquet" for run in runs}
-    computing.compute(runs[0], tmp_path / "here")
-    here, there = (pd.read_parquet(computing.path_of(runs[0], at)) for at in (tmp_path / "here", folder))
+    here, there = map(pd.read_parquet, (put_run(runs[0], tmp_path / "here"), path_of(runs[0], folder)))
     pd.testing.assert_frame_equal(here, there, check_exact=True)
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
     run_experiments(["fig3b"], seeds=1, scheduler="nowhere:1")  # nothing is missing, so nobody is asked
@@ -76,19 +75,19 @@ def test_the_run_of_a_lost_worker_is_given_to_another(client) -> None:
     runs = [tiny_run(seed, slots=50) for seed in range(4)]
     first = worker_pid(client)
     done = []
-    for event in cluster.measured(client, runs):
+    for event in measured(client, runs):
         if event is not None:
             if not done:
                 os.kill(first, signal.SIGKILL)
             done.append(event[0])
-    assert sorted(done) == [0, 1, 2, 3]
+    assert sorted(done) == sorted(run.key for run in runs)
     assert worker_pid(client) != first
 
 
 def test_a_run_that_loses_every_worker_is_given_up(client, monkeypatch) -> None:
     monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 0)
     run, pid = tiny_run(seed=9, slots=100_000), worker_pid(client)
-    events = cluster.measured(client, [run])
+    events = measured(client, [run])
     assert next(events) is None
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(WorkersLost, match=run.key):
@@ -99,14 +98,12 @@ def test_a_run_that_loses_every_worker_is_given_up(client, monkeypatch) -> None:
 def test_an_error_of_a_run_is_passed_on_with_its_name(client) -> None:
     run = tiny_run(settings={**TINY, "device": "cuda:99"})
     with pytest.raises(SettingError, match="device = 'cuda:99' is not allowed") as error:
-        list(cluster.measured(client, [run]))
-    assert error.value.__notes__ == [f"This happened in the run {run.key}."]
+        list(measured(client, [run]))
+    assert error.value.__notes__ == [f"This happened in {run.key}.parquet."]
 
 
 def test_a_worker_with_another_version_is_refused(client) -> None:
-    future = client.submit(
-        cluster.measure_on_worker, "INTO-of-other-numerics", tiny_run().model_dump(mode="json")
-    )
+    future = client.submit(measure_on_worker, "INTO-of-other-numerics", tiny_run().model_dump(mode="json"))
     with pytest.raises(SettingError, match="has another version of mecsim than the runner"):
         future.result()
 
@@ -116,25 +113,25 @@ def test_a_worker_with_several_threads_is_refused() -> None:
         distributed.LocalCluster(
             processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0"
         ) as two_threads,
-        cluster.connect(two_threads.scheduler_address) as client,
+        parallel.connect(two_threads.scheduler_address) as client,
         pytest.raises(SettingError, match="has 2 threads: start it with one"),
     ):
-        list(cluster.measured(client, [tiny_run()]))
+        list(measured(client, [tiny_run()]))
 
 
 def test_where_nothing_answers_there_is_one_sentence(monkeypatch) -> None:
-    monkeypatch.setattr(cluster, "ANSWER_WITHIN_S", 1)
+    monkeypatch.setattr(parallel, "ANSWER_WITHIN_S", 1)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         closed = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
         for address in (closed, "nonsense"):
             with (
                 pytest.raises(SettingError, match="no dask scheduler answers there within 1 s"),
-                cluster.connect(address),
+                parallel.connect(address),
             ):
                 pass
         mute.listen()
-        with pytest.raises(SettingError, match="no dask scheduler answers"), cluster.connect(closed):
+        with pytest.raises(SettingError, match="no dask scheduler answers"), parallel.connect(closed):
             pass
 
 
@@ -143,7 +140,7 @@ def test_a_file_that_is_not_a_schedulers_is_named(tmp_path, content) -> None:
     path = tmp_path / "scheduler.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(SettingError, match="there is no such file") as error, cluster.connect(str(path)):
+    with pytest.raises(SettingError, match="there is no such file") as error, parallel.connect(str(path)):
         pass
     assert str(path) in str(error.value)
 
@@ -151,12 +148,12 @@ def test_a_file_that_is_not_a_schedulers_is_named(tmp_path, content) -> None:
 def test_the_workers_of_another_scheduler_are_its_own() -> None:
     with (
         pytest.raises(SettingError, match="workers = 3 is not allowed"),
-        cluster.connect("tcp://127.0.0.1:1", workers=3),
+        parallel.connect("tcp://127.0.0.1:1", workers=3),
     ):
         pass
 
 
 def test_without_dask_the_extra_is_named(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(SettingError, match=r"mecsim\[cluster\]"), cluster.connect("local"):
+    with pytest.raises(SettingError, match=r"mecsim\[cluster\]"), parallel.connect("local"):
         pass

@@ -1,7 +1,6 @@
 """The study of INTO's drift: its slopes and truths against slow and hand-made ones, and a training left alone."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,13 +11,13 @@ from worlds import TINY, random_proto, random_state
 
 from mecsim.agents.into import INTO, INTOSettings
 from mecsim.agents.networks import to_tensor
-from mecsim.experiments.probes import probe, probe_replay, slopes, truth
-from mecsim.experiments.study_drift import VARIANTS, Retold, Variant, drift_sizes, measure_drift
+from mecsim.experiments.studies.drift import VARIANTS, Retelling, Variant, drift_sizes, measure_drift
+from mecsim.experiments.studies.probes import probe, probe_replay, slopes, truth
 from mecsim.refinement import ProtoAction, Refinement, refine
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.system import outcome
-from mecsim.training import train
+from mecsim.training import Callback, train
 from mecsim.twin import DigitalTwin
 
 WORLD = TINY.replace(initial_energy_j=0.05, cpu_hz=3e8)
@@ -42,6 +41,13 @@ def states_of(scenario: Scenario, number: int = 3):
 
 def chosen(*names: str) -> dict[str, dict[str, object]]:
     return {name: drift_sizes()["variants"][name] for name in names}
+
+
+class After(Callback):
+    """Calls a function after each slot."""
+
+    def __init__(self, then) -> None:
+        self.after_slot = then
 
 
 class LinearCritic(nn.Module):
@@ -249,7 +255,7 @@ class TestProbeReplay:
 
     def test_a_reward_that_never_varies_goes_with_nothing(self):
         agent, twin = into(), DigitalTwin(WORLD, 0)
-        train(Retold(agent, VARIANTS["same reward"]), twin, 12, progress=False)
+        train(agent, twin, 12, progress=False, callback=Retelling(agent, VARIANTS["same reward"]))
         assert set(probe_replay(agent, 4)) == {"dQ/dx, stored", "dQ/dx, stored > 0"}
 
 
@@ -264,7 +270,7 @@ class TestTrainingIsLeftAlone:
                     probe(agent, [twin.state])
                     probe_replay(agent, 4)
 
-            incomes = train(agent, twin, 30, progress=False, after_slot=watch)
+            incomes = train(agent, twin, 30, progress=False, callback=After(watch))
             bits = {name: value.numpy().tobytes() for name, value in agent.tensors().items()}
             assert all(weight.requires_grad for weight in agent.critic.parameters())
             learnt.append((incomes.tobytes(), bits, agent.position(), twin.snapshot()))
@@ -288,7 +294,7 @@ class TestTrainingIsLeftAlone:
         assert torch.equal(torch.rand(2), expected)
 
 
-class TestRetold:
+class TestRetelling:
     @pytest.mark.parametrize(
         ("variant", "told"),
         [
@@ -299,7 +305,7 @@ class TestRetold:
     )
     def test_the_memory_holds_the_reward_retold_and_the_income_is_the_twin_s(self, variant, told):
         agent = into()
-        incomes = train(Retold(agent, variant), DigitalTwin(WORLD, 0), 6, progress=False)
+        incomes = train(agent, DigitalTwin(WORLD, 0), 6, progress=False, callback=Retelling(agent, variant))
         expected = [told(income * agent.encoder.reward_scale) for income in incomes]
         assert incomes.sum() > 0
         assert agent.replay.tensors()["rewards"][:6].tolist() == pytest.approx(expected, abs=1e-6)
@@ -307,16 +313,6 @@ class TestRetold:
     def test_the_award_of_all_tasks_is_a_reward_of_one(self):
         agent, awards = into(), [random_state(WORLD, seed).award.sum() for seed in range(200)]
         assert np.mean(awards) * agent.encoder.reward_scale == pytest.approx(1.0, abs=0.02)
-
-    def test_passes_on_what_else_a_training_asks_for(self):
-        asked = []
-        learner = SimpleNamespace(
-            explore=lambda state: f"action in {state}", learn=lambda: asked.append("learn")
-        )
-        retold = Retold(learner, Variant())
-        assert retold.explore("s") == "action in s"
-        retold.learn()
-        assert asked == ["learn"]
 
 
 class TestStudy:
@@ -345,7 +341,7 @@ class TestStudy:
             if len(incomes) in (4, 8):
                 found[len(incomes)] = {**probe(agent, met[-3:]), **probe_replay(agent, 3)}
 
-        train(agent, twin, 8, progress=False, after_slot=watch)
+        train(agent, twin, 8, progress=False, callback=After(watch))
         rows = measure_drift("calibrated", 1, 8, 4, 3, chosen("executed"), LITTLE)
         seen = {(row["slot"], row["metric"]): row["value"] for row in rows if row["metric"] != "income"}
         assert seen == {(slot, name): value for slot, look in found.items() for name, value in look.items()}
@@ -399,7 +395,7 @@ def test_a_rising_value_alone_lifts_every_slope_and_a_falling_one_lowers_it():
     seen = {}
     for reward in (1.0, -1.0):
         agent, twin = into(seed=1, critic_learning_rate=1e-3), DigitalTwin(WORLD, 1)
-        train(Retold(agent, Variant(scale=0.0, offset=reward)), twin, 100, progress=False)
+        train(agent, twin, 100, progress=False, callback=Retelling(agent, Variant(scale=0.0, offset=reward)))
         seen[reward] = probe(agent, [twin.state])
     assert seen[1.0]["Q"] > 0 > seen[-1.0]["Q"]
     for slope in ("dQ/dx", "dQ/dx, discarded", "dQ/df"):

@@ -10,7 +10,7 @@ from worlds import TINY, assert_guarantees, random_state, scenarios, seeds
 
 from mecsim.agents import greedy, make_agent
 from mecsim.bounds import idle_states, long_run_bound, per_slot_bounds
-from mecsim.experiments.study_guarantees import broken
+from mecsim.experiments.studies.guarantees import broken
 from mecsim.physics import Array, Bools, Ints
 from mecsim.reference.lookup import every_placement
 from mecsim.refinement import Refinement, refine_discrete

@@ -13,7 +13,6 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from mecsim.experiments import on_demand
-from mecsim.experiments.computing import compute
 from mecsim.experiments.notebooks import (
     FigureParameters,
     LearningParameters,
@@ -22,6 +21,7 @@ from mecsim.experiments.notebooks import (
     WalkParameters,
 )
 from mecsim.experiments.panels import FIGURES, PROFILES, Profile, runs_of
+from mecsim.experiments.runs import compute
 from mecsim.experiments.store import ROOT
 from mecsim.settings import SettingError
 

@@ -1,30 +1,26 @@
 """The small trained agents: stored without pickle, checked, and refused in one sentence where something is wrong."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from stored import put
 from typer.testing import CliRunner
 
-from mecsim import cli
-from mecsim.experiments import checks, policies
-from mecsim.experiments.checks import damaged
+from mecsim.experiments import policies
+from mecsim.experiments.cli import app
 from mecsim.experiments.policies import (
-    FOLDER,
-    PATTERN,
     POLICIES,
     PolicyError,
+    PolicyStore,
     about_policy,
     deployed,
-    lacking_policies,
     load_policy,
-    make_policies,
     path_of,
-    stale_policies,
+    policy_job,
 )
-from mecsim.experiments.provenance import MANIFEST, NUMERICS, read_manifest
 from mecsim.experiments.runs import EVALUATION_WORLDS, Run
+from mecsim.experiments.store import NUMERICS
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem
@@ -42,8 +38,7 @@ TINY = {
 def tiny(monkeypatch, tmp_path) -> Path:
     """Both agents, with a layer of 8, trained for a few updates."""
     monkeypatch.setattr(policies, "POLICIES", TINY)
-    make_policies(TINY, tmp_path)
-    return tmp_path
+    return put(PolicyStore(tmp_path), map(policy_job, TINY)).folder
 
 
 class TestStored:
@@ -55,9 +50,6 @@ class TestStored:
         assert about["run"] == POLICIES[name].model_dump(mode="json")
         assert about["numerics"] == NUMERICS
         assert {"mecsim", "torch", "numpy"} <= about["versions"].keys()
-
-    def test_nothing_is_lacking_damaged_or_stale(self) -> None:
-        assert lacking_policies() == damaged(FOLDER, PATTERN) == stale_policies() == []
 
     @pytest.mark.parametrize("name", POLICIES)
     def test_earns_what_it_says(self, name) -> None:
@@ -75,20 +67,10 @@ class TestStored:
 
 
 class TestMaking:
-    def test_the_same_seed_gives_the_same_bits_and_nothing_is_made_twice(self, tiny, tmp_path) -> None:
-        again = tmp_path / "again"
-        make_policies(TINY, again)
+    def test_the_same_seed_gives_the_same_bits(self, tiny, tmp_path) -> None:
+        again = put(PolicyStore(tmp_path / "again"), map(policy_job, TINY))
         for name in TINY:
-            one, other = load_policy(name, tiny), load_policy(name, again)
-            for key, tensor in one.networks[policies._DECIDES[name]].state_dict().items():
-                assert tensor.equal(other.networks[policies._DECIDES[name]].state_dict()[key])
-        before = {path: path.stat().st_mtime_ns for path in tiny.glob(PATTERN)}
-        make_policies(TINY, tiny)
-        assert {path: path.stat().st_mtime_ns for path in before} == before
-
-    def test_the_manifest_lists_both(self, tiny) -> None:
-        assert sorted(read_manifest(tiny)) == ["DDQN-small.safetensors", "INTO-small.safetensors"]
-        assert damaged(tiny, PATTERN) == stale_policies(tiny) == lacking_policies(tiny) == []
+            assert again.difference(path_of(name, tiny), path_of(name, again.folder)) == ""
 
     def test_holds_the_network_that_decides_and_no_other(self, tiny) -> None:
         from mecsim.experiments.checkpoints import read_tensors
@@ -102,24 +84,19 @@ class TestMaking:
 
     def test_the_command_prints_the_files(self, monkeypatch) -> None:
         monkeypatch.setattr(policies, "make_policies", lambda: [Path("a.safetensors")])
-        assert CliRunner().invoke(cli.app, ["policies"]).output == "a.safetensors\n"
+        assert CliRunner().invoke(app, ["policies"]).output == "a.safetensors\n"
 
 
 class TestProblems:
-    def test_a_missing_file(self, tiny) -> None:
+    def test_a_missing_or_damaged_file_is_refused_in_one_sentence(self, tiny) -> None:
         path_of("DDQN", tiny).unlink()
-        assert lacking_policies(tiny) == ["the small DDQN is not stored; run `mecsim policies`."]
-        with pytest.raises(PolicyError, match=r"DDQN-small.safetensors is not a readable policy of mecsim"):
-            load_policy("DDQN", tiny)
-
-    def test_a_damaged_file_is_seen_by_check_and_refused_in_one_sentence(self, tiny) -> None:
         path = path_of("INTO", tiny)
         path.write_bytes(path.read_bytes()[:200])
-        assert "INTO-small.safetensors differs from its checksum" in damaged(tiny, PATTERN)[0]
-        with pytest.raises(PolicyError) as error:
-            load_policy("INTO", tiny)
-        assert "\n" not in str(error.value)
-        assert str(error.value).startswith("INTO-small.safetensors is not a readable policy of mecsim")
+        for name in TINY:
+            with pytest.raises(PolicyError) as error:
+                load_policy(name, tiny)
+            assert "\n" not in str(error.value)
+            assert str(error.value).startswith(f"{name}-small.safetensors is not a readable policy of mecsim")
 
     def test_a_file_of_something_else(self, tiny) -> None:
         path_of("DDQN", tiny).rename(path_of("INTO", tiny))
@@ -135,19 +112,6 @@ class TestProblems:
         write_tensors(path, tensors, about)
         with pytest.raises(PolicyError, match=r"holds layers of .* but its settings ask for"):
             load_policy("INTO", tiny)
-
-    def test_other_numerics_or_settings_are_stale(self, tiny) -> None:
-        manifest = json.loads((tiny / MANIFEST).read_text())
-        manifest["INTO-small.safetensors"]["numerics"] = NUMERICS + 1
-        manifest["DDQN-small.safetensors"]["run"]["slots"] = 71
-        (tiny / MANIFEST).write_text(json.dumps(manifest))
-        assert len(stale_policies(tiny)) == 2
-
-    def test_check_asks_for_them(self, monkeypatch) -> None:
-        monkeypatch.setattr(checks.policies, "lacking_policies", lambda: ["lacking."])
-        monkeypatch.setattr(checks.policies, "stale_policies", lambda: ["stale."])
-        assert "stale." in checks.faults()
-        assert {"stale.", "lacking."} <= set(checks.problems())
 
     def test_no_such_agent(self) -> None:
         with pytest.raises(

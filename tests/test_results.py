@@ -7,8 +7,6 @@ import pytest
 from mecsim.experiments import checks, on_demand, store
 from mecsim.experiments import results as stored
 from mecsim.experiments.claims import claims_table, rule_on
-from mecsim.experiments.computing import path_of
-from mecsim.experiments.on_demand import results_for
 from mecsim.experiments.panels import PROFILES, Profile, runs_of
 from mecsim.experiments.results import (
     MissingRuns,
@@ -16,11 +14,13 @@ from mecsim.experiments.results import (
     curves,
     means,
     results,
+    results_for,
     series,
     stored_seeds,
     stored_tables,
     together,
 )
+from mecsim.experiments.runs import path_of
 from mecsim.settings import SettingError
 
 TINY = {"INTO": {"actor_hidden": (4, 4), "critic_hidden": (4, 4)}, "DDQN": {"hidden": (4, 4)}}

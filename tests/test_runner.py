@@ -1,258 +1,245 @@
-"""The runner: nothing twice, nothing half, nothing lost."""
+"""The runner: what it would compute is told before; nothing is computed twice, stored half or lost, however it ends."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import time
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 from processes import is_alive, wait_until
+from typer.testing import CliRunner
 
-from mecsim.experiments import computing, runner, store
-from mecsim.experiments.computing import compute, path_of, reference_states
-from mecsim.experiments.panels import EXPERIMENTS, PROFILES, runs_of
-from mecsim.experiments.pool import run_tasks
-from mecsim.experiments.provenance import NUMERICS, read_manifest, write_manifest
-from mecsim.experiments.runs import Run
-from mecsim.settings import SettingError
-from mecsim.system import outcome
+from mecsim.agents import AGENTS
+from mecsim.experiments import parallel, runner
+from mecsim.experiments.cli import app
+from mecsim.experiments.panels import PROFILES, RunStore, runs_of
+from mecsim.experiments.parallel import clock_time
+from mecsim.experiments.runner import Plan, plan
+from mecsim.experiments.runs import LEARNERS, Run
+from mecsim.experiments.store import read_manifest, read_meta
 
-SMALL = {"actor_hidden": (16, 8), "critic_hidden": (16, 8), "batch_size": 8}
-
-
-def small_run(seed: int = 0, **changes) -> Run:
-    settings = {"agent": "INTO", "settings": SMALL, "slots": 30, "evaluation_slots": 5, "seed": seed}
-    return Run(**{**settings, **changes})
-
-
-def test_fig3_at_the_papers_scale_is_25_trainings_of_2000_slots_with_table_ii():
-    runs = runs_of(["fig3a", "fig3b"], "paper")
-    assert len(runs) == 25  # (3 + 3 points, one of them shared) x 5 seeds
-    assert {run.slots for run in runs} == {2000}
-    assert {run.seed for run in runs} == set(range(5))
-    assert not any({"actor_hidden", "critic_hidden"} & set(run.departures()["settings"]) for run in runs)
-
-
-def test_a_point_shared_by_two_panels_is_one_run():
-    left, right = ({run.key for run in runs_of([name], "paper", seeds=1)} for name in ("fig3a", "fig3b"))
-    assert len(left) == len(right) == 3
-    assert len(left & right) == 1
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"seed": 1},
-        {"slots": 31},
-        {"evaluation_slots": 6},
-        {"preset": "printed"},
-        {"changes": {"tau_s": 4.0}},
-        {"refinement": {"reading": "one-shot"}},
-        {"settings": {**SMALL, "gamma": 0.5}},
-    ],
-)
-def test_the_key_depends_on_every_setting(change):
-    assert small_run(**change).key != small_run().key
-
-
-def test_the_key_does_not_depend_on_how_a_default_is_spelt():
-    spelt_out = small_run(
-        settings={**SMALL, "gamma": 0.99}, changes={"tau_s": 3.0, "cpu_hz": (5e9, 5e9, 5e9)}
-    )
-    assert spelt_out.key == small_run().key
-
-
-def test_a_per_bs_value_that_differs_between_bss_counts():
-    keys = {
-        small_run(changes={"award_scale": scale}).key
-        for scale in (1.0, 2.0, (2.0, 2.0, 2.0), (2.0, 1.0, 1.0))
-    }
-    assert len(keys) == 3
-
-
-def test_the_key_depends_on_the_numerics(monkeypatch):
-    before = small_run().key
-    monkeypatch.setattr("mecsim.experiments.runs.NUMERICS", NUMERICS + 1)
-    assert small_run().key != before
-
-
-@pytest.mark.parametrize(
-    ("arguments", "names"),
-    [
-        ((["fig9"], "paper"), ["fig9", "fig3a"]),
-        ((["fig3a"], "huge"), ["huge", "quick"]),
-        ((["fig3a"], "paper", "moon"), ["moon", "calibrated"]),
-    ],
-)
-def test_unknown_names_are_refused_in_one_sentence(arguments, names):
-    with pytest.raises(SettingError) as refusal:
-        runs_of(*arguments)
-    assert all(name in str(refusal.value) for name in names)
-
-
-def test_a_run_is_stored_with_what_made_it_and_gives_the_same_bits_again(tmp_path):
-    run = small_run()
-    compute(run, tmp_path / "one")
-    compute(run, tmp_path / "two")
-    first, second = (pd.read_parquet(path_of(run, tmp_path / name)) for name in ("one", "two"))
-    pd.testing.assert_frame_equal(first, second, check_exact=True)
-    curve = first[first["metric"] == "training income"]
-    assert list(curve["slot"]) == list(range(30))
-    assert set(first.loc[first["slot"] == -1, "metric"]) >= {"income", "offloading BS-1", "idle CPU BS-3"}
-    meta = store.read_meta(path_of(run, tmp_path / "one"))
-    assert Run(**meta["run"]).key == run.key
-    assert {"versions", "revision", "numerics"} <= set(meta)
-
-
-def test_reference_states_are_the_same_for_every_agent_and_store_an_income_each(tmp_path):
-    trained, rule = (
-        small_run(slots=0, evaluation_slots=100),
-        Run(agent="all-on", slots=0, evaluation_slots=100),
-    )
-    states = list(reference_states(trained))
-    assert [state.slot for state in states] == [49, 99]
-    for one, other in zip(states, reference_states(rule), strict=True):
-        assert all(np.array_equal(left, vars(other)[name]) for name, left in vars(one).items())
-    compute(trained, tmp_path)
-    table = pd.read_parquet(path_of(trained, tmp_path)).query("metric == 'reference income'")
-    agent = trained.make_agent()
-    for state, stored in zip(states, table.itertuples(), strict=True):
-        expected = outcome(trained.scenario(), state, agent.act(state)).income
-        assert (stored.slot, stored.value) == (state.slot, np.float32(expected))
-
-
-def test_a_stored_run_is_not_run_again(tmp_path, monkeypatch):
-    monkeypatch.setitem(PROFILES, "quick", PROFILES["quick"].__class__(1, 12, 5, tmp_path, {"INTO": SMALL}))
-    runner.run_experiments(["fig3b"], "quick", workers=1)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")}
-    assert len(before) == len(EXPERIMENTS["fig3b"].points)
-    runner.run_experiments(["fig3b"], "quick", workers=1)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.parquet")} == before
-    assert set(read_manifest(tmp_path)) == {path.name for path in before}
-
-
-def test_a_killed_training_continues_with_the_same_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr(computing, "WORK", tmp_path / "checkpoints")
-    monkeypatch.setattr(computing, "CHECKPOINT_EVERY", 10)
-    run = small_run()
-    compute(run, tmp_path / "whole")
-    child = multiprocessing.get_context("fork").Process(
-        target=_killed_at_slot_25, args=(run, tmp_path / "cut")
-    )
-    child.start()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
-    assert len(list((tmp_path / "checkpoints").glob("*.safetensors"))) == 1
-    assert not list((tmp_path / "cut").glob("*"))
-    compute(run, tmp_path / "cut")
-    whole, cut = (pd.read_parquet(path_of(run, tmp_path / name)) for name in ("whole", "cut"))
-    pd.testing.assert_frame_equal(whole, cut, check_exact=True)
-    assert not list((tmp_path / "checkpoints").glob("*.safetensors"))
-
-
-def _killed_at_slot_25(run: Run, folder: Path) -> None:
-    import mecsim.training as training
-
-    plain = training.train
-
-    def cut_short(learner, twin, slots, done, progress, after_slot):
-        def then(incomes):
-            after_slot(incomes)
-            if len(incomes) == 25:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        return plain(learner, twin, slots, done, progress, then)
-
-    training.train = cut_short
-    compute(run, folder)
-
-
-def _touch_or_die(name: str, folder: Path) -> None:
-    """Kills its own worker the first time it is given the task "deadly"."""
-    tried = folder / f"{name}.tried"
-    if name == "deadly" and not tried.exists():
-        tried.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.01)
-    (folder / name).touch()
-
-
-def test_a_killed_worker_costs_no_task(tmp_path):
-    tasks = ["a", "deadly", "b", "c", "d"]
-    run_tasks(partial(_touch_or_die, folder=tmp_path), tasks, workers=2)
-    assert {path.name for path in tmp_path.iterdir()} - {"deadly.tried"} == set(tasks)
-
-
-def _fail(name: str) -> None:
-    raise ValueError(f"{name} went wrong")
-
-
-def test_an_error_in_a_task_is_raised():
-    with pytest.raises(ValueError, match="a went wrong"):
-        run_tasks(_fail, ["a"], workers=1)
-
-
-def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
-    path = tmp_path / "table.parquet"
-    store.write_table(path, pd.DataFrame({"value": [1.0]}), {"run": 1})
-    before = path.read_bytes()
-
-    def power_cut(descriptor):
-        raise OSError("power cut")
-
-    monkeypatch.setattr(os, "fsync", power_cut)
-    with pytest.raises(OSError, match="power cut"):
-        store.write_table(path, pd.DataFrame({"value": [2.0]}), {"run": 2})
-    assert path.read_bytes() == before
-
-
-def test_a_file_that_is_no_result_is_refused_by_name(tmp_path):
-    path = tmp_path / "other.parquet"
-    pd.DataFrame({"value": [1.0]}).to_parquet(path)
-    with pytest.raises(ValueError, match=r"other\.parquet is not a result file"):
-        store.read_meta(path)
-    path.write_bytes(b"not parquet")
-    with pytest.raises(ValueError, match=r"other\.parquet is not a result file"):
-        store.read_meta(path)
-
-
-def test_the_manifest_names_every_file_with_its_checksum(tmp_path):
-    store.write_table(tmp_path / "one.parquet", pd.DataFrame({"value": np.arange(3.0)}), {"run": {"seed": 1}})
-    write_manifest(tmp_path)
-    entry = read_manifest(tmp_path)["one.parquet"]
-    assert entry["sha256"] == store.checksum(tmp_path / "one.parquet")
-    assert entry["run"] == {"seed": 1}
-    (tmp_path / "_manifest.json").write_text("{")
-    with pytest.raises(ValueError, match=r"_manifest\.json is not readable"):
-        read_manifest(tmp_path)
-
-
-SLOW = """
+COMMAND = """
 import os, sys, time
 from pathlib import Path
-from mecsim.experiments.pool import run_tasks
 
-def stay(folder):
-    Path(folder, str(os.getpid())).touch()
-    time.sleep(300)
-
+folder = Path(os.environ["FOLDER"])
 if __name__ == "__main__":
-    run_tasks(stay, [sys.argv[1]] * 2, workers=2)
+    from mecsim.experiments.cli import main
+    from mecsim.experiments.panels import PROFILES, Profile
+
+    tiny = {"actor_hidden": (16, 8), "critic_hidden": (16, 8), "batch_size": 8}
+    PROFILES["quick"] = Profile(2, 12, 2, folder / "runs", {"INTO": tiny})
+    main()
+else:  # a worker imports this file, too: it computes no more runs than the test allows
+    from mecsim.experiments import runs
+
+    (folder / "workers" / str(os.getpid())).touch()
+    measure = runs.measure
+
+    def measure_if_allowed(*run):
+        while len(list((folder / "runs").glob("*.parquet"))) >= int((folder / "allowed").read_text()):
+            time.sleep(0.02)
+        return measure(*run)
+
+    runs.measure = measure_if_allowed
 """
+ALL = 6  # three points of Fig. 3(b), two seeds
 
 
-def test_workers_end_with_a_killed_runner(tmp_path):
-    script, marks = tmp_path / "slow.py", tmp_path / "marks"
-    script.write_text(SLOW)
-    marks.mkdir()
-    started = subprocess.Popen([sys.executable, script, marks], stderr=subprocess.DEVNULL)
-    wait_until(lambda: len(list(marks.iterdir())) == 2, seconds=60)
-    started.kill()
-    started.wait()
-    wait_until(lambda: not any(is_alive(int(mark.name)) for mark in marks.iterdir()), seconds=60)
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], folder=tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def test_a_dry_run_lists_each_point_with_its_cost_and_writes_nothing(folder) -> None:
+    result = CliRunner().invoke(app, ["run", "fig3b", "--dry-run", "--seeds", "2", "--workers", "3"])
+    lines = result.output.splitlines()
+    assert result.exit_code == 0
+    assert lines[0] == "0 of 6 runs are stored. Missing:"
+    assert [line.rpartition(", ")[0] for line in lines[1:-1]] == [
+        f"  INTO{point}: 2 runs, seeds 0-1" for point in (", gamma 0.99", ", gamma 0.79", ", gamma 0.59")
+    ]
+    assert lines[-1].startswith("6 runs: about 0:")
+    assert lines[-1].endswith("with workers = 3.")
+    assert not folder.exists()
+
+
+def test_what_is_stored_is_not_planned_again(folder) -> None:
+    folder.mkdir()
+    first, *_ = plan(["fig3b"], seeds=1).runs
+    (folder / f"{first.key}.parquet").touch()
+    wanted = plan(["fig3b"], seeds=1)
+    assert first not in wanted.missing
+    assert (len(wanted.missing), wanted.stored) == (2, 1)
+    assert wanted.describe(1).startswith("1 of 3 runs are stored. Missing:")
+    for run in wanted.missing:
+        (folder / f"{run.key}.parquet").touch()
+    assert plan(["fig3b"], seeds=1).describe(1) == "3 of 3 runs are stored: nothing is missing."
+
+
+def test_the_time_is_the_sum_and_with_workers_the_longest_of_them(folder) -> None:
+    wanted = plan(["fig3b"], seeds=1)
+    one = wanted.runs[0].about_s
+    last = wanted.describe(workers=2).splitlines()[-1]
+    assert last == (
+        f"3 runs: about {clock_time(3 * one)} on one core like that of the stored runs (AMD EPYC), "
+        f"{clock_time(2 * one)} with workers = 2."
+    )
+
+
+@pytest.mark.parametrize(("agent", "low", "high"), [("INTO", 95, 120), ("DDQN", 25, 35), ("LPWPO", 0.1, 2)])
+def test_a_run_of_the_paper_takes_what_it_took(agent, low, high) -> None:
+    slots = 2000 if agent in LEARNERS else 0
+    assert low < Run(agent=agent, slots=slots).about_s < high
+    assert (
+        Run(agent=agent, slots=slots, evaluation_slots=1000).about_s > Run(agent=agent, slots=slots).about_s
+    )
+
+
+def test_where_there_are_many_points_the_values_of_a_field_share_a_line(folder) -> None:
+    runs = runs_of(["fig6a", "fig6b", "fig6c", "fig6d"], "quick", seeds=1)
+    first, *lines, _ = Plan(runs, PROFILES["quick"]).describe(workers=1).splitlines()
+    assert first == f"0 of {len(runs)} runs are stored. Missing:"
+    shared = {line.partition(":")[0].strip(): line for line in lines}
+    assert len(shared) == len(lines) == len(AGENTS) * 4
+    assert sum(int(line.partition(": ")[2].split()[0]) for line in lines) == len(runs)
+    assert "size_scale" in " ".join(shared)
+
+
+def test_a_change_on_the_way_and_a_shorter_training_are_told_apart(folder) -> None:
+    told = Plan(runs_of(["change"], "quick", seeds=1), PROFILES["quick"]).describe(workers=1)
+    assert [line.partition(":")[0] for line in told.splitlines()[1:-1]] == [
+        "  INTO, slots 150",
+        "  INTO, then award_scale (3, 1, 1), slots 150",
+        "  INTO, then award_scale (3, 1, 1)",
+    ]
+
+
+def test_what_is_stored_is_not_computed_again(folder, monkeypatch) -> None:
+    monkeypatch.setattr(parallel, "run_tasks", lambda work, tasks, *_: [work(task) for task in tasks])
+    small = replace(PROFILES["quick"], slots=3, evaluation_slots=2, seeds=1)
+    monkeypatch.setitem(PROFILES, "quick", small)
+    runner.run_experiments(["fig3b"])
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
+    assert set(read_manifest(folder)) == {path.name for path in before}
+    assert len(before) == 3
+    runner.run_experiments(["fig3b"])
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet")} == before
+    min(before).unlink()
+    runner.run_experiments(["fig3b"])
+    assert RunStore(folder).damaged() == []
+
+
+def allow(folder: Path, count: int) -> None:
+    """Lets the worker go on until so many results are stored."""
+    partial = folder / "allowed.part"
+    partial.write_text(str(count))
+    partial.replace(folder / "allowed")
+
+
+class Command:
+    """The command in a process group of its own, as a shell starts it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log = folder, folder / "log"
+        (folder / "workers").mkdir(exist_ok=True)
+        allow(folder, 0)
+        (folder / "command.py").write_text(COMMAND)
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, folder / "command.py", "run", "fig3b", "--workers", "1"],
+                env={**os.environ, "FOLDER": str(folder)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def until_stored(self, count: int) -> None:
+        """Lets the worker compute so many results, after which it waits, and waits for them."""
+        allow(self.folder, count)
+        wait_until(lambda: len(results(self.folder)) >= count or self.process.poll() is not None, seconds=120)
+        assert self.process.poll() is None, self.log.read_text()
+
+    def end(self) -> str:
+        """Waits until no process of the group is left, and returns what the command wrote."""
+        self.process.wait(timeout=120)
+        wait_until(lambda: not self._alive(), seconds=120)
+        return self.log.read_text()
+
+    def worker(self) -> int:
+        """The process that is computing."""
+        known = [int(path.name) for path in (self.folder / "workers").iterdir()]
+        (alive,) = [pid for pid in known if is_alive(pid)]
+        return alive
+
+    def _alive(self) -> bool:
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+@pytest.fixture
+def start(tmp_path) -> Iterator:
+    commands: list[Command] = []
+
+    def started() -> Command:
+        commands.append(Command(tmp_path))
+        return commands[-1]
+
+    yield started
+    for command in commands:
+        if command.process.poll() is None:
+            os.killpg(command.process.pid, signal.SIGKILL)
+            command.process.wait()
+
+
+def results(folder: Path) -> dict[str, int]:
+    """The time of change of each result."""
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "runs").glob("*.parquet")}
+
+
+def test_ctrl_c_and_killed_runners_and_workers_cost_no_finished_run(start, tmp_path) -> None:
+    runs = tmp_path / "runs"
+
+    interrupted = start()
+    interrupted.until_stored(1)
+    os.killpg(interrupted.process.pid, signal.SIGINT)  # as a terminal sends it
+    said = interrupted.end()
+    first = results(tmp_path)
+    assert interrupted.process.returncode == 130
+    assert len(first) == 1
+    assert f"quick runs: 0 of {ALL} done in 0:00:00, about 0:" in said
+    assert said.splitlines()[-1] == f"Stopped: 1 of {ALL} runs are stored; run the same again to go on."
+    assert "Traceback" not in said
+    assert not RunStore(runs).damaged()
+    assert len(read_manifest(runs)) == 1
+
+    killed = start()
+    killed.until_stored(2)
+    killed.process.kill()
+    killed.end()
+    second = results(tmp_path)
+    assert len(second) == 2
+    assert second.items() >= first.items()
+    assert all(read_meta(path)["run"] for path in runs.glob("*.parquet"))
+    half_written = runs / f".next.parquet.{killed.process.pid}.part"
+    half_written.write_bytes(b"PAR1")
+
+    bereft = start()
+    bereft.until_stored(3)
+    os.kill(bereft.worker(), signal.SIGKILL)
+    allow(tmp_path, ALL)
+    said = bereft.end()
+    assert bereft.process.returncode == 0, said
+    assert said.splitlines()[-1] == f"{ALL} runs are stored."
+    assert len(results(tmp_path)) == ALL
+    assert results(tmp_path).items() >= second.items()
+    assert not RunStore(runs).damaged()
+    assert len(read_manifest(runs)) == ALL
+    assert sorted(path.suffix for path in runs.iterdir()) == [".json"] + [".parquet"] * ALL

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from stored import put
 
 from mecsim.agents import make_agent
 from mecsim.experiments import sensitivity
 from mecsim.experiments.claims import margins_of
 from mecsim.experiments.panels import ALTERNATIVES, EXPERIMENTS
-from mecsim.experiments.provenance import write_manifest
 from mecsim.experiments.runs import EVALUATION_WORLDS
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
@@ -21,14 +21,13 @@ LINE = next(one for one in ALTERNATIVES if one.label == "BSs in a line")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sensitivity")
-    for choice in (sensitivity.DEFAULT, LATE, LINE):
-        sensitivity.measure(choice, folder, slots=3, seeds=2)
-    return folder
+    store = sensitivity.SensitivityStore(tmp_path_factory.mktemp("sensitivity"))
+    jobs = [sensitivity.choice_job(choice, slots=3, seeds=2) for choice in (sensitivity.DEFAULT, LATE, LINE)]
+    return put(store, jobs).folder
 
 
 def stored(folder, choice) -> pd.DataFrame:
-    return pd.read_parquet(sensitivity.path_of(choice, folder))
+    return pd.read_parquet(folder / sensitivity.choice_job(choice).name)
 
 
 @pytest.mark.parametrize("choice", [sensitivity.DEFAULT, LATE, LINE], ids=lambda choice: choice.label)
@@ -50,30 +49,8 @@ def test_what_is_stored_is_what_the_rule_does_at_the_point_under_the_choice(fold
 def test_choices_have_files_of_their_own_and_only_those_that_rules_can_tell():
     chosen = sensitivity.choices()
     assert chosen[0].name == "default"
-    assert len({sensitivity.path_of(choice).name for choice in chosen}) == len(chosen) > 20
+    assert len({sensitivity.choice_job(choice).name for choice in chosen}) == len(chosen) > 20
     assert not {"A11", "A12", "A13", "A25"} & {choice.assumption for choice in chosen}
-
-
-def test_what_is_stored_is_not_measured_again(folder):
-    missing = sensitivity.missing_choices(folder)
-    assert len(missing) == len(sensitivity.choices()) - 3
-    assert LATE not in missing
-
-
-def test_what_lacks_and_what_is_stale_is_said(folder, monkeypatch):
-    (sentence,) = sensitivity.lacking_choices(folder)
-    assert "lacks" in sentence
-    assert "`mecsim sensitivity`" in sentence
-    write_manifest(folder)
-    assert len(sensitivity.stale_choices(folder)) == 3, (
-        "measured with other slots and seeds than asked for now"
-    )
-    monkeypatch.setattr(sensitivity.settings_of, "__defaults__", (3, 2))
-    assert sensitivity.stale_choices(folder) == []
-    monkeypatch.setattr(sensitivity, "NUMERICS", 99)
-    assert len(sensitivity.stale_choices(folder)) == 3
-    monkeypatch.setattr(sensitivity, "choices", lambda: [])
-    assert sensitivity.lacking_choices(folder) == []
 
 
 def test_the_table_has_a_verdict_on_c4_to_c16_under_every_stored_choice(folder):

@@ -6,21 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from stored import put
 from typer.testing import CliRunner
 
 from mecsim.agents import make_agent
 from mecsim.experiments import standings as module
 from mecsim.experiments import studies
-from mecsim.experiments.checks import RUNS
 from mecsim.experiments.cli import app
-from mecsim.experiments.provenance import read_manifest
+from mecsim.experiments.panels import PROFILES
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.runs import EVALUATION_WORLDS, Run
 from mecsim.experiments.standings import Standing, averaged, ratios, standings, standings_table
 from mecsim.experiments.statistics import interval
-from mecsim.experiments.store import read_tables
-from mecsim.experiments.studies import STUDIES, Measurement, compute, studied
-from mecsim.experiments.study_bounds import LONG_RUN, LOWER, UPPER, bounded_runs, measure_bounds, point_of
+from mecsim.experiments.store import read_manifest, read_tables
+from mecsim.experiments.studies import STUDIES, StudyStore, studied, study_job
+from mecsim.experiments.studies.bounds import LONG_RUN, LOWER, UPPER, bounded_runs, measure_bounds, point_of
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem
@@ -32,6 +32,8 @@ SLOTS = 500
 REFERENCE = (49, 99)
 SHARE = {"INTO": 0.9, "greedy": 0.8}
 """Of the long-run bound that each agent earns in the made-up tables, and a tenth less in the reference states."""
+
+PROFILES["paper"].folder = PROFILES["paper"].folder
 
 
 def made_up_bounds(seeds: range, preset: str = "calibrated") -> pd.DataFrame:
@@ -281,9 +283,10 @@ class TestStudy:
         other = [here.model_copy(update=change) for change in ({"seed": 2}, {"evaluation_slots": 100})]
         assert len({point_of(run) for run in (here, shifted, *other)}) == 4
 
-    def test_is_stored_with_its_own_columns(self, tmp_path) -> None:
+    def test_is_stored_with_its_own_columns(self, tmp_path, monkeypatch) -> None:
         sizes = {"points": {"fig6b": ["3"]}, "slots": 50, "gap": 0.1}
-        compute(Measurement("bounds", "printed", 0, sizes, tmp_path))
+        monkeypatch.setitem(STUDIES, "bounds", replace(STUDIES["bounds"], sizes=sizes))
+        put(StudyStore(tmp_path), [study_job("bounds", "printed", 0)])
         table = studied("bounds", "printed", tmp_path)
         assert table.columns.tolist() == [
             "study",
@@ -322,12 +325,12 @@ def test_no_stored_income_lies_above_a_bound(stored_bounds) -> None:
     upper = stored_bounds[stored_bounds["metric"] == UPPER].set_index(["point", "slot"])["value"]
     long_run = stored_bounds[stored_bounds["metric"] == LONG_RUN].set_index("point")["value"]
     agents, states = set(), 0
-    for name, entry in read_manifest(RUNS).items():
+    for name, entry in read_manifest(PROFILES["paper"].folder).items():
         run = Run(**entry["run"])
         point = point_of(run)
         if point not in long_run.index:
             continue
-        table = pd.read_parquet(RUNS / name, columns=["metric", "slot", "value"])
+        table = pd.read_parquet(PROFILES["paper"].folder / name, columns=["metric", "slot", "value"])
         mean = table.loc[table["metric"] == "income", "value"].item()
         assert mean <= long_run[point] * (1.0 + ROUNDED), name
         earned = table[table["metric"] == "reference income"].set_index("slot")["value"]

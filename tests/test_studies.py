@@ -1,41 +1,48 @@
-"""The studies behind C18 and C20: their margins on made-up tables, their measurements and their store on small ones."""
+"""The studies: the margins of C18 and C20 on made-up tables, their measurements and their store on small ones."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from stored import put
 from typer.testing import CliRunner
 
-from mecsim import cli
-from mecsim.experiments import checks, studies, study_guarantees, study_lookup
-from mecsim.experiments.checks import damaged
+from mecsim.experiments import studies
+from mecsim.experiments.checks import missing
+from mecsim.experiments.cli import app
 from mecsim.experiments.margins import PAPER_DEVICES, RARE, always_feasible, slower
-from mecsim.experiments.provenance import MANIFEST, NUMERICS, read_manifest, write_manifest
 from mecsim.experiments.results import MissingRuns
+from mecsim.experiments.runs import Run
 from mecsim.experiments.statistics import Interval, verdict, weakest
+from mecsim.experiments.store import NUMERICS
 from mecsim.experiments.studies import (
     STUDIES,
-    Measurement,
-    compute,
-    lacking_studies,
-    missing_studies,
+    StudyStore,
+    guarantees,
     run_studies,
-    stale_studies,
     studied,
+    study_job,
+    study_jobs,
 )
-from mecsim.experiments.study_guarantees import CONSTRAINTS, measure_guarantees
-from mecsim.experiments.study_lookup import measure_lookup, small_scenario
-from mecsim.experiments.study_worlds import KINDS, proto_action, proto_actions, warm_states
+from mecsim.experiments.studies.decisions import Diary, measure_decisions
+from mecsim.experiments.studies.guarantees import (
+    CONSTRAINTS,
+    KINDS,
+    measure_guarantees,
+    proto_action,
+    proto_actions,
+)
+from mecsim.experiments.studies.lookup import measure_lookup, small_scenario, warm_states
 from mecsim.reference.lookup import lookup, nearer
-from mecsim.refinement import refine
+from mecsim.refinement import keep_affordable, line_1, refine
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.settings import SettingError
 from mecsim.system import Action, outcome
+from mecsim.training import Callback, train
+from mecsim.twin import DigitalTwin
 
 SMALL = {
     "lookup": {"devices": [3, 4], "states": 3, "paper_states": 2},
@@ -219,7 +226,7 @@ class TestGuaranteesStudy:
             """Takes every task, and gives each BS's whole CPU to each of them."""
             return Action(scenario.cell, scenario.per_bs("cpu_hz")[scenario.cell])
 
-        monkeypatch.setattr(study_guarantees, "refine", greedy)
+        monkeypatch.setattr(guarantees, "refine", greedy)
         rows = {row["metric"]: row["value"] for row in measure_guarantees("calibrated", 2, actions=3)}
         assert {name: rows[name] for name in (*CONSTRAINTS, "any")} == {
             **dict.fromkeys(("C1", "C2", "C3", "C4"), 0.0),
@@ -230,130 +237,129 @@ class TestGuaranteesStudy:
         scenario = Scenario()
         state = next(warm_states(scenario, 0, 1))
         action = refine(scenario, state, proto_action("uniform", scenario, np.random.default_rng(0)))
-        assert study_guarantees.broken(scenario, state, action) == set()
+        assert guarantees.broken(scenario, state, action) == set()
         much = replace(action, cpu_hz=np.where(action.offload, 6e9, 0.0))
-        assert study_guarantees.broken(scenario, state, much) == {"C4", "(10)"}
+        assert guarantees.broken(scenario, state, much) == {"C4", "(10)"}
 
 
 @pytest.fixture
 def small(monkeypatch) -> None:
-    """The studies at a size for tests, and one seed for the claims."""
-    sized = {name: replace(STUDIES[name], sizes=sizes) for name, sizes in SMALL.items()}
+    """The studies at a size for tests, and few seeds for the claims."""
+    sized = {
+        name: replace(STUDIES[name], sizes=sizes, seeds={"calibrated": 2, "printed": 1, "physical": 3})
+        for name, sizes in SMALL.items()
+    }
     monkeypatch.setattr(studies, "STUDIES", sized)
-    monkeypatch.setattr(studies, "SEEDS", {"calibrated": 2, "printed": 1})
 
 
 @pytest.mark.usefixtures("small")
 class TestStore:
-    def test_a_file_a_seed_with_what_made_it_and_nothing_twice(self, tmp_path) -> None:
-        made = run_studies(["lookup", "guarantees"], "printed", workers=1, folder=tmp_path)
-        assert [one.path.name for one in made] == [
+    def test_a_file_says_what_made_it(self, tmp_path) -> None:
+        store = put(StudyStore(tmp_path), study_jobs(["lookup", "guarantees"], "printed"))
+        assert set(store.manifest()) == {
             "lookup-printed-seed0.parquet",
             "guarantees-printed-seed0.parquet",
-        ]
-        entry = read_manifest(tmp_path)["guarantees-printed-seed0.parquet"]
-        assert entry["run"] == {
-            "study": "guarantees",
-            "preset": "printed",
-            "seed": 0,
-            "changes": PRESETS["printed"],
-            "actions": 4,
         }
+        entry = store.manifest()["guarantees-printed-seed0.parquet"]
+        which = {"study": "guarantees", "preset": "printed", "seed": 0}
+        assert entry["run"] == {**which, "changes": PRESETS["printed"], "actions": 4}
         assert entry["numerics"] == NUMERICS
-        before = {one.path: one.path.stat().st_mtime_ns for one in made}
-        run_studies(["lookup", "guarantees"], "printed", workers=1, folder=tmp_path)
-        assert {path: path.stat().st_mtime_ns for path in before} == before
-        assert damaged(tmp_path) == []
 
     def test_a_table_holds_every_stored_seed_of_one_study_and_preset(self, tmp_path) -> None:
-        for name, preset, seed in (("guarantees", "calibrated", 0), ("guarantees", "calibrated", 1)):
-            compute(Measurement(name, preset, seed, SMALL[name], tmp_path))
-        compute(Measurement("guarantees", "printed", 0, SMALL["guarantees"], tmp_path))
-        compute(Measurement("lookup", "calibrated", 0, SMALL["lookup"], tmp_path))
+        which = [
+            ("guarantees", "calibrated", 0),
+            ("guarantees", "calibrated", 1),
+            ("guarantees", "printed", 0),
+        ]
+        put(StudyStore(tmp_path), [study_job(*one) for one in (*which, ("lookup", "calibrated", 0))])
         found = studied("guarantees", "calibrated", tmp_path)
         assert found.columns.tolist() == COLUMNS
-        assert set(found["study"]) == {"guarantees"}
-        assert set(found["preset"]) == {"calibrated"}
-        assert set(found["seed"]) == {0, 1}
+        assert [set(found[name]) for name in COLUMNS[:3]] == [{"guarantees"}, {"calibrated"}, {0, 1}]
         assert always_feasible(found).seeds == 2
         assert set(studied("lookup", "calibrated", tmp_path)["devices"]) == {3, 4, 165}
 
     def test_the_same_seed_gives_the_same_numbers_but_for_the_clock(self, tmp_path) -> None:
-        both = []
-        for folder in ("one", "other"):
-            compute(Measurement("lookup", "calibrated", 0, SMALL["lookup"], tmp_path / folder))
-            found = studied("lookup", folder=tmp_path / folder)
-            both.append(found[~found["metric"].str.endswith("seconds")])
-        pd.testing.assert_frame_equal(*both, check_exact=True)
+        one, other = (
+            put(StudyStore(tmp_path / name), [study_job("lookup", "calibrated", 0)])
+            for name in ("one", "other")
+        )
+        name = "lookup-calibrated-seed0.parquet"
+        assert one.difference(one.folder / name, other.folder / name) == ""
 
     def test_what_is_not_stored_names_its_command(self, tmp_path) -> None:
         with pytest.raises(MissingRuns, match="compute it with `mecsim study lookup --preset printed`"):
             studied("lookup", "printed", tmp_path)
 
     def test_missing_ones_are_those_without_a_file(self, tmp_path) -> None:
-        assert [(one.study, one.seed) for one in missing_studies(folder=tmp_path)] == [
-            ("lookup", 0),
-            ("guarantees", 0),
-            ("lookup", 1),
-            ("guarantees", 1),
-        ]
-        compute(Measurement("guarantees", "calibrated", 1, SMALL["guarantees"], tmp_path))
-        missing = missing_studies(["guarantees"], seeds=3, folder=tmp_path)
-        assert [one.seed for one in missing] == [0, 2]
-        assert len(missing_studies(["lookup"], "physical", folder=tmp_path)) == 3
-
-
-@pytest.mark.usefixtures("small")
-class TestProblems:
-    @pytest.fixture
-    def folder(self, tmp_path, monkeypatch) -> Path:
-        """Everything the claims need of the study "guarantees", which is then the only one."""
-        monkeypatch.delitem(studies.STUDIES, "lookup")
-        for preset in studies.SEEDS:
-            for measurement in missing_studies(["guarantees"], preset, folder=tmp_path):
-                compute(measurement)
-        write_manifest(tmp_path)
-        return tmp_path
-
-    def test_none_where_all_is_well(self, folder) -> None:
-        assert lacking_studies(folder) == stale_studies(folder) == []
-
-    def test_what_is_missing(self, folder) -> None:
-        (folder / "guarantees-calibrated-seed1.parquet").unlink()
-        assert lacking_studies(folder) == [
-            "the study guarantees lacks 1 of 2 seeds for the preset calibrated; run "
-            "`mecsim study guarantees --preset calibrated`."
-        ]
-        assert "is in the manifest but not there" in damaged(folder)[0]
-
-    def test_what_was_made_by_other_numerics(self, folder, monkeypatch) -> None:
-        monkeypatch.setattr(studies, "NUMERICS", 99)
-        found = stale_studies(folder)
-        assert len(found) == 3
-        assert f"stale (numerics {NUMERICS}, now 99); delete it and run again" in found[0]
-
-    def test_what_was_made_at_another_size_or_by_another_preset(self, folder, monkeypatch) -> None:
-        monkeypatch.setitem(PRESETS, "printed", {**PRESETS["printed"], "tau_s": 4.0})
-        (found,) = stale_studies(folder)
-        assert "guarantees-printed-seed0.parquet is stale (its preset or its sizes have changed)" in found
-        monkeypatch.setitem(
-            studies.STUDIES, "guarantees", replace(STUDIES["guarantees"], sizes={"actions": 5})
+        store = put(StudyStore(tmp_path), [study_job("guarantees", "calibrated", 1)])
+        assert [job.settings["seed"] for job in store.missing(study_jobs(["guarantees"], seeds=3))] == [0, 2]
+        assert len(store.missing(study_jobs(["lookup"], "physical"))) == 3
+        command = "mecsim study guarantees --preset calibrated"
+        assert (
+            missing(store)[1]
+            == f"the study guarantees under calibrated: 1 of 2 are missing; run `{command}`."
         )
-        assert len(stale_studies(folder)) == 3
 
-    def test_a_study_that_is_no_more(self, folder) -> None:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        manifest["guarantees-printed-seed0.parquet"]["run"]["study"] = "tarot"
-        (folder / MANIFEST).write_text(json.dumps(manifest))
-        (found,) = stale_studies(folder)
-        assert "stale (its study or its preset is no more)" in found
+    def test_another_size_or_preset_is_stale_and_so_is_a_study_that_is_no_more(
+        self, tmp_path, monkeypatch
+    ) -> None:
+        jobs = [study_job("guarantees", preset, 0) for preset in ("calibrated", "printed")]
+        store = put(StudyStore(tmp_path), jobs)
+        monkeypatch.setitem(PRESETS, "printed", {**PRESETS["printed"], "tau_s": 4.0})
+        changed = "its settings or its preset have changed"
+        assert store.stale() == {"guarantees-printed-seed0.parquet": changed}
+        larger = replace(studies.STUDIES["guarantees"], sizes={"actions": 5})
+        monkeypatch.setitem(studies.STUDIES, "guarantees", larger)
+        assert list(store.stale().values()) == [changed] * 2
+        monkeypatch.delitem(studies.STUDIES, "guarantees")
+        assert list(store.stale().values()) == ["nothing computes it any more"] * 2
 
-    def test_what_is_not_stored_is_missing_and_no_fault(self, monkeypatch, tmp_path) -> None:
-        monkeypatch.setattr(checks.studies, "lacking_studies", lambda: ["a study lacks a seed."])
-        monkeypatch.setattr(checks, "missing", lambda experiments: [])
-        monkeypatch.setattr(checks, "uncalibrated", lambda: ["a file is damaged."])
-        assert "a study lacks a seed." not in checks.faults()
-        assert {"a file is damaged.", "a study lacks a seed."} <= set(checks.problems())
+
+LITTLE = {"actor_hidden": [8], "critic_hidden": [4]}
+SLOTS = 70  # a few of them with an update
+
+
+def decider():
+    return Run(agent="INTO", settings=LITTLE).make_agent()
+
+
+@pytest.fixture(scope="module")
+def by_slot() -> pd.DataFrame:
+    rows = pd.DataFrame(measure_decisions("calibrated", 0, SLOTS, LITTLE))
+    return rows.pivot_table(index="slot", columns="metric", values="value")
+
+
+def test_the_training_is_the_same_to_the_last_bit(by_slot) -> None:
+    alone = train(decider(), DigitalTwin(Scenario(), 0), SLOTS, progress=False)
+    np.testing.assert_array_equal(by_slot["income"], alone)
+
+
+def test_the_counts_are_those_of_the_actions(by_slot) -> None:
+    scenario, diary = Scenario(), Diary()
+
+    class Look(Callback):
+        def after_action(self, learner, state, action) -> None:
+            diary.after_action(learner, state, action)
+            offered, row = line_1(learner.explored()), by_slot.loc[state.slot]
+            assert row["offered"] == (offered >= 0).sum()
+            assert row["powered"] == (keep_affordable(scenario, state, offered) >= 0).sum()
+            for bs in range(scenario.n_bs):
+                assert row[f"offered to BS-{bs + 1}"] == (offered == bs).sum()
+                assert row[f"executed on BS-{bs + 1}"] == (action.placement == bs).sum()
+                assert row[f"offloading BS-{bs + 1}"] == action.offload[scenario.cell == bs].sum()
+
+    train(decider(), DigitalTwin(scenario, 0), 12, progress=False, callback=Look())
+    assert len(diary.rows) == 12 * (2 + 3 * scenario.n_bs)
+
+
+def test_one_seed_of_calibrated_is_wanted() -> None:
+    assert [len(study_jobs(["decisions"], preset)) for preset in ("calibrated", "printed")] == [1, 0]
+    assert len(study_jobs(["decisions"], "printed", seeds=2)) == 2
+
+
+def test_refuses_in_one_sentence() -> None:
+    with pytest.raises(SettingError, match="preset = 'moon' is not allowed"):
+        measure_decisions("moon", 0, 1, {})
 
 
 class TestRefuses:
@@ -374,16 +380,11 @@ class TestRefuses:
         told = []
         monkeypatch.setattr(studies, "run_studies", lambda *words: told.append(words) or ["one", "other"])
         words = ["study", "lookup", "guarantees", "--preset", "printed", "--seeds", "2", "--workers", "1"]
-        said = CliRunner().invoke(cli.app, words)
+        said = CliRunner().invoke(app, words)
         assert told == [(["lookup", "guarantees"], "printed", 2, 1)]
         assert said.output == "2 measurements are stored.\n"
 
 
-def test_the_studies_behind_the_claims_are_stored() -> None:
-    for preset in studies.SEEDS:
-        assert missing_studies(["lookup", "guarantees"], preset) == []
-
-
 def test_the_claims_need_five_seeds_calibrated_and_three_printed() -> None:
     assert studies.SEEDS == {"calibrated": 5, "printed": 3}
-    assert study_lookup.KAPPAS == (1, 10)
+    assert {preset: len(study_jobs(["lookup"], preset)) for preset in studies.SEEDS} == studies.SEEDS

@@ -7,6 +7,7 @@ narrowest margin is widest.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +17,9 @@ import pandas as pd
 from mecsim.agents import make_agent
 from mecsim.experiments.claims import margins_of
 from mecsim.experiments.panels import AWARD, DENSITY, FIGURES, GAIN, HARVEST, Sweep
-from mecsim.experiments.pool import run_tasks
-from mecsim.experiments.provenance import provenance, write_manifest
+from mecsim.experiments.runner import compute
 from mecsim.experiments.statistics import verdict
-from mecsim.experiments.store import DATA, read_tables, write_table
+from mecsim.experiments.store import DATA, Job, Store, Wanted, read_tables
 from mecsim.scenario import Scenario
 from mecsim.system import PhysicalSystem
 from mecsim.training import rollout
@@ -49,35 +49,39 @@ class Cell(NamedTuple):
         return {"interference": self.alpha, "mean_gain": self.mean_gain, "tau_s": self.tau_s}
 
 
-class Measurement(NamedTuple):
-    """What to measure, and where to keep it."""
+def cell_job(cell: Cell, slots: int = SLOTS, seeds: int = SEEDS) -> Job:
+    """The measurement of one cell."""
+    alpha, gain, tau = cell
+    return Job(
+        f"alpha{alpha:g}_gain{gain:g}_tau{tau:g}_{slots}x{seeds}.parquet",
+        {**cell._asdict(), "slots": slots, "seeds": seeds},
+        partial(measure, cell, slots, seeds),
+        about_s=0.005 * slots * seeds,
+    )
 
-    cell: Cell
-    slots: int
-    seeds: int
-    folder: Path
 
-    @property
-    def path(self) -> Path:
-        """The result file."""
-        alpha, gain, tau = self.cell
-        return self.folder / f"alpha{alpha:g}_gain{gain:g}_tau{tau:g}_{self.slots}x{self.seeds}.parquet"
+class CalibrationStore(Store):
+    """A folder of cells."""
+
+    command = "mecsim calibrate"
+
+    def wanted(self) -> list[Wanted]:
+        """The whole map."""
+        return [Wanted("the calibration map", cell_jobs(), self.command)]
+
+
+def cell_jobs(slots: int = SLOTS, seeds: int = SEEDS) -> list[Job]:
+    """Every cell of the map."""
+    return [cell_job(Cell(*values), slots, seeds) for values in product(ALPHAS, MEAN_GAINS, TAUS_S)]
 
 
 def calibrate(
     slots: int = SLOTS, seeds: int = SEEDS, workers: int | None = None, folder: Path = FOLDER
 ) -> pd.DataFrame:
     """Measures every cell of the map that is not in `folder` yet, and returns the map (see `calibration_map`)."""
-    run_tasks(measure, missing_cells(slots, seeds, folder), workers, "calibration")
-    write_manifest(folder)
+    store = CalibrationStore(folder)
+    compute(store, store.missing(cell_jobs(slots, seeds)), workers, "calibration")
     return stored_map(slots, seeds, folder)
-
-
-def missing_cells(slots: int = SLOTS, seeds: int = SEEDS, folder: Path = FOLDER) -> list[Measurement]:
-    """The cells of the map that are not in `folder`."""
-    cells = [Cell(*values) for values in product(ALPHAS, MEAN_GAINS, TAUS_S)]
-    wanted = [Measurement(cell, slots, seeds, folder) for cell in cells]
-    return [one for one in wanted if not one.path.exists()]
 
 
 def stored_map(slots: int = SLOTS, seeds: int = SEEDS, folder: Path = FOLDER) -> pd.DataFrame:
@@ -89,25 +93,37 @@ def stored_map(slots: int = SLOTS, seeds: int = SEEDS, folder: Path = FOLDER) ->
     return calibration_map(read_tables(folder, f"*_{slots}x{seeds}.parquet"))
 
 
-def measure(measurement: Measurement) -> None:
-    """Runs the control over every point of the four sweeps in one cell, and stores the means over the slots."""
+def uncalibrated() -> list[str]:
+    """One sentence if the preset `calibrated` is not the cell that the rule picks from the stored map."""
+    try:
+        picked = pick(stored_map())
+    except FileNotFoundError:  # `mecsim check` says which cells are missing
+        return []
+    except ValueError as error:
+        return [str(error)]
+    preset = Scenario.preset("calibrated")
+    in_use = Cell(preset.interference, preset.mean_gain, preset.tau_s)
+    return [] if in_use == picked else [f"the preset calibrated is {in_use}, but the rule picks {picked}."]
+
+
+def measure(cell: Cell, slots: int, seeds: int) -> pd.DataFrame:
+    """Runs the control over every point of the four sweeps in one cell: the means over the slots."""
     rows, known = [], {}
     for sweep in SWEEPS:
-        for value, seed in product(sweep.values, range(measurement.seeds)):
+        for value, seed in product(sweep.values, range(seeds)):
             key = (sweep.symbol if value != 1.0 else "", value, seed)
             if key not in known:
-                known[key] = _one_point(measurement, sweep, value, seed)
+                known[key] = _one_point(cell, sweep, value, seed, slots)
             rows += [
-                {**measurement.cell._asdict(), "sweep": sweep.symbol, "value": value, "seed": seed, **mean}
+                {**cell._asdict(), "sweep": sweep.symbol, "value": value, "seed": seed, **mean}
                 for mean in known[key]
             ]
-    settings = {**measurement.cell._asdict(), "slots": measurement.slots, "seeds": measurement.seeds}
-    write_table(measurement.path, pd.DataFrame(rows), provenance(settings))
+    return pd.DataFrame(rows)
 
 
-def _one_point(measurement: Measurement, sweep: Sweep, value: float, seed: int) -> list[dict[str, float]]:
-    scenario = Scenario(**measurement.cell.changes, **sweep.changes(value))
-    record = rollout(make_agent(CONTROL, scenario), PhysicalSystem(scenario, seed), measurement.slots)
+def _one_point(cell: Cell, sweep: Sweep, value: float, seed: int, slots: int) -> list[dict[str, float]]:
+    scenario = Scenario(**cell.changes, **sweep.changes(value))
+    record = rollout(make_agent(CONTROL, scenario), PhysicalSystem(scenario, seed), slots)
     devices = record.offloading.mean(axis=0)
     income = float(record.income.mean())
     return [{"bs": bs + 1, "offloading": float(mean), "income": income} for bs, mean in enumerate(devices)]

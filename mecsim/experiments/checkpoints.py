@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from mecsim.agents.learner import Learner
 from mecsim.experiments.store import whole_file
@@ -50,9 +50,17 @@ def resume(path: Path, learner: Learner, twin: DigitalTwin, key: str) -> list[fl
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
     """Writes named tensors with a description of them, atomically."""
-    ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with whole_file(path) as partial:  # not by way of bytes in memory, which would be twice the tensors
-        save_file(ready, partial, {"mecsim": json.dumps(about)})
+        save_file(_ready(tensors), partial, {"mecsim": json.dumps(about)})
+
+
+def tensor_bytes(tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> bytes:
+    """The content of the file that `write_tensors` writes."""
+    return save(_ready(tensors), {"mecsim": json.dumps(about)})
+
+
+def _ready(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
 def read_tensors(path: Path) -> Loaded:

@@ -1,105 +1,176 @@
-"""Are the stored results whole, complete and up to date?"""
+"""Are the stored results whole, complete and up to date, and does computing them again give the same values?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
-from mecsim.experiments import calibration, policies, sensitivity, store, studies
-from mecsim.experiments.computing import not_stored
-from mecsim.experiments.defaults import changed_defaults
-from mecsim.experiments.panels import EXPERIMENTS, PROFILES, runs_of
-from mecsim.experiments.provenance import NUMERICS, read_manifest
-from mecsim.experiments.runs import Run
-from mecsim.scenario import Scenario
-from mecsim.settings import SettingError
+from mecsim.experiments import calibration, drawn, parallel, policies, sensitivity, studies
+from mecsim.experiments.panels import PRESETS, PROFILES, RunStore
+from mecsim.experiments.runs import LEARNERS, changed_defaults
+from mecsim.experiments.store import Job, Store
+from mecsim.refinement import compiled
 
-RUNS = PROFILES["paper"].folder
+TRAININGS_FROM = 20
+"""Files drawn from which on trainings of each learner under each preset are among them."""
+
+
+def stores() -> list[Store]:
+    """Every folder of data/ that is vouched for."""
+    return [
+        RunStore(PROFILES["paper"].folder),
+        calibration.CalibrationStore(calibration.FOLDER),
+        studies.StudyStore(studies.FOLDER),
+        sensitivity.SensitivityStore(sensitivity.FOLDER),
+        policies.PolicyStore(policies.FOLDER),
+        drawn.FigureStore(drawn.FOLDER),
+    ]
 
 
 def problems() -> list[str]:
     """One sentence for everything that is wrong with data/ or missing from it; nothing where all is well."""
-    return [
-        *faults(),
-        *missing(EXPERIMENTS),
-        *studies.lacking_studies(),
-        *sensitivity.lacking_choices(),
-        *policies.lacking_policies(),
-    ]
+    return [*faults(), *(sentence for store in stores() for sentence in missing(store))]
 
 
 def faults() -> list[str]:
     """One sentence for everything that is wrong with what data/ holds."""
-    return [
-        *damaged(RUNS),
-        *damaged(calibration.FOLDER),
-        *stale(RUNS),
-        *changed_defaults(),
-        *uncalibrated(),
-        *damaged(studies.FOLDER),
-        *studies.stale_studies(),
-        *damaged(sensitivity.FOLDER),
-        *sensitivity.stale_choices(),
-        *damaged(policies.FOLDER, policies.PATTERN),
-        *policies.stale_policies(),
-    ]
+    found = [sentence for store in stores() for sentence in faults_of(store)]
+    return [*found, *changed_defaults(), *calibration.uncalibrated()]
 
 
-def damaged(folder: Path, pattern: str = "*.parquet") -> list[str]:
-    """Files that differ from the manifest, are not in it, or are in it alone."""
-    known, files = read_manifest(folder), {path.name: path for path in folder.glob(pattern)}
-    found = [
-        f"data/{folder.name}/{name} is in the manifest but not there."
-        for name in sorted(known.keys() - files)
-    ]
-    for name, path in sorted(files.items()):
-        if name not in known:
-            found.append(f"data/{folder.name}/{name} is not in the manifest.")
-        elif store.checksum(path) != known[name]["sha256"]:
-            found.append(f"data/{folder.name}/{name} differs from its checksum in the manifest.")
-    return found
-
-
-def stale(folder: Path) -> list[str]:
-    """Runs whose settings mean something else now, or that were made by other numerics."""
-    found = []
-    for name, entry in sorted(read_manifest(folder).items()):
-        try:
-            key = Run(**entry["run"]).key
-        except SettingError as error:
-            found.append(f"data/{folder.name}/{name} is stale: {error}")
-            continue
-        if f"{key}.parquet" != name:
-            made, now = entry["numerics"], NUMERICS
-            why = f"numerics {made}, now {now}" if made != now else "its preset has changed"
-            found.append(f"data/{folder.name}/{name} is stale ({why}); delete it and run again.")
-    return found
-
-
-def missing(experiments: Iterable[str]) -> list[str]:
-    """Experiments whose runs at the paper's scale are not all stored, under each preset that they belong to."""
-    found = []
-    for name in experiments:
-        for preset in EXPERIMENTS[name].presets:
-            wanted = runs_of([name], "paper", preset)
-            lacking = len(not_stored(wanted, PROFILES["paper"].folder))
-            if lacking:
-                found.append(
-                    f"{name}: {lacking} of {len(wanted)} runs are missing under {preset}; "
-                    f"run `mecsim run {name} --profile paper --preset {preset}`."
-                )
-    return found
-
-
-def uncalibrated() -> list[str]:
-    """Is the map whole, and the preset `calibrated` the cell that the rule picks from it?"""
-    lacking = len(calibration.missing_cells())
-    if lacking:
-        return [f"the calibration map lacks {lacking} cells; run `mecsim calibrate`."]
+def faults_of(store: Store) -> list[str]:
+    """One sentence for every file of a store that is damaged or stale."""
     try:
-        picked = calibration.pick(calibration.stored_map())
-    except ValueError as error:
+        stale = [
+            f"{store.label(name)} is stale ({why}): delete it and run `{store.command}`, or let "
+            "`mecsim check --restamp` see whether it still holds."
+            for name, why in store.stale().items()
+        ]
+        return [*store.damaged(), *stale]
+    except ValueError as error:  # the manifest itself
         return [str(error)]
-    preset = Scenario.preset("calibrated")
-    in_use = calibration.Cell(preset.interference, preset.mean_gain, preset.tau_s)
-    return [] if in_use == picked else [f"the preset calibrated is {in_use}, but the rule picks {picked}."]
+
+
+def missing(store: Store) -> list[str]:
+    """One sentence for every group of files that a store lacks."""
+    found = []
+    for what, jobs, command in store.wanted():
+        lacking = len(store.missing(jobs))
+        if lacking:
+            found.append(f"{what}: {lacking} of {len(jobs)} are missing; run `{command}`.")
+    return found
+
+
+class Stored(NamedTuple):
+    """A stored file, and the job that computes it again."""
+
+    store: Store
+    job: Job
+
+    @property
+    def label(self) -> str:
+        """Its path in the project."""
+        return self.store.label(self.job.name)
+
+
+def recompute(count: int, seed: int = 0, workers: int | None = None) -> list[str]:
+    """Computes some stored files again, and gives one sentence for each of which a value differs in any bit.
+
+    Args:
+        count: how many files, see `sample`.
+        seed: which ones.
+        workers: processes side by side; by default one a core.
+    """
+    with _again(sample(count, seed), workers) as fresh:
+        return [f"{one.label} is not what is computed now: {how}." for one, _, how in fresh if how]
+
+
+def sample(count: int, seed: int = 0) -> list[Stored]:
+    """Stored files at random, of all kinds but figures, and without what is stale.
+
+    First comes a run of each rule, under both presets in turn; from 20 files on two trainings of INTO and of DDQN, one
+    under each preset; a file of every other kind and study; and then whatever chance brings.
+    """
+    rng = random.Random(seed)
+    strata: dict[tuple[str, ...], list[Stored]] = defaultdict(list)
+    for store in stores()[:-1]:
+        stale = store.stale()
+        for name, job in sorted(store.current().items()):
+            if name not in stale and store.path(job).exists():
+                strata[_stratum(store, job.settings)].append(Stored(store, job))
+    for files in strata.values():
+        rng.shuffle(files)
+    runs = [stratum for stratum in strata if stratum[0] == RunStore.command]
+    rules = sorted({agent for _, agent, _ in runs} - set(LEARNERS))
+    first = [(RunStore.command, agent, PRESETS[place % len(PRESETS)]) for place, agent in enumerate(rules)]
+    if count >= TRAININGS_FROM:
+        first += [(RunStore.command, agent, preset) for agent in LEARNERS for preset in PRESETS]
+    others = sorted(strata.keys() - set(runs))
+    first += rng.sample(others, len(others))
+    chosen = [strata[stratum].pop() for stratum in first if strata.get(stratum)][:count]
+    left = [stored for stratum in sorted(strata) for stored in strata[stratum]]
+    return chosen + rng.sample(left, min(count - len(chosen), len(left)))
+
+
+def _stratum(store: Store, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    if isinstance(store, RunStore):
+        return store.command, settings["agent"], settings["preset"]
+    return store.command, settings.get("study", "")
+
+
+def restamp(among: Sequence[Store] | None = None, workers: int | None = None) -> tuple[list[str], list[str]]:
+    """Computes what is stale again, and where all values are the same lets the file say so.
+
+    Such a file is written anew, with what made it now. One of which a value differs stays as it is.
+
+    Args:
+        among: folders; by default all of data/.
+        workers: processes side by side; by default one a core.
+
+    Returns:
+        The files that still hold, and one sentence for every one that does not, or of which that cannot be told.
+    """
+    files, held, failed = [], [], []
+    for store in stores() if among is None else among:
+        now, damaged = store.current(), " ".join(store.damaged())
+        for name, why in store.stale().items():
+            job = now.get(name)
+            if job is None or job.name != name or store.label(name) in damaged:
+                failed.append(f"{store.label(name)} cannot be compared with what is computed now ({why}).")
+            else:
+                files.append(Stored(store, job))
+    with _again(files, workers) as fresh:
+        for one, path, how in fresh:
+            if how:
+                failed.append(f"{one.label} is not what is computed now: {how}.")
+            else:
+                one.store.write(one.job, path.read_bytes())
+                one.store.write_manifest(renewed={one.job.name})
+                held.append(one.label)
+    return held, failed
+
+
+@contextmanager
+def _again(files: Sequence[Stored], workers: int | None) -> Iterator[Iterator[tuple[Stored, Path, str]]]:
+    """Computes files again into a folder that is gone afterwards: each, where it is now, and in what it differs."""
+    with TemporaryDirectory() as folder:
+        tasks = [
+            Stored(replace(one.store, folder=Path(folder, one.store.folder.name)), one.job) for one in files
+        ]
+        compiled()
+        parallel.run_tasks(_compute, tasks, [one.job.about_s for one in files], workers, "computed again")
+        paths = [task.store.path(task.job) for task in tasks]
+        yield (
+            (one, path, one.store.difference(path, one.store.path(one.job)))
+            for one, path in zip(files, paths, strict=True)
+        )
+
+
+def _compute(task: Stored) -> None:
+    task.store.write(task.job, task.store.content(task.job))

@@ -48,19 +48,19 @@ def run(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list what is missing, and what it costs.")
+        bool, typer.Option("--dry-run", help="Only list what is missing, and about how long it takes.")
     ] = False,
 ) -> None:
     """Compute the runs of some panels that are not stored yet; Ctrl-C loses no finished run."""
-    from mecsim.experiments import cost, plan, pool, runner
+    from mecsim.experiments import parallel, runner
 
     try:
         if dry_run:
-            wanted = plan.plan(experiments, profile, preset, seeds)
-            typer.echo(wanted.describe(cost.probe(), workers or pool.default_workers()))
+            wanted = runner.plan(experiments, profile, preset, seeds)
+            typer.echo(wanted.describe(workers or parallel.default_workers()))
             return
         runs = runner.run_experiments(experiments, profile, preset, seeds, workers, scheduler)
-    except pool.WorkersLost as error:
+    except parallel.WorkersLost as error:
         typer.echo(f"{error} What is done is stored; run the same again to go on.", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt as stop:
@@ -177,23 +177,50 @@ def figures(
     out: Annotated[Path, typer.Option(help="Where the SVG and PNG files go.")] = Path("data/figures"),
 ) -> None:
     """Draw the figures from the stored runs."""
-    from mecsim.experiments.figures import save_figures
+    from mecsim.experiments.drawn import draw
 
-    for path in save_figures(out):
+    for path in draw(out):
         typer.echo(path)
 
 
 @app.command()
-def check() -> None:
+def check(
+    recompute: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Compute N stored files again, and compare every value; a training takes 2 minutes.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which files are computed again.")] = 0,
+    restamp: Annotated[
+        bool,
+        typer.Option(
+            "--restamp", help="Compute what is stale again, and keep it as up to date where it is the same."
+        ),
+    ] = False,
+    workers: Workers = None,
+) -> None:
     """Verify the stored results: checksums, completeness and staleness."""
-    from mecsim.experiments.checks import problems
+    from mecsim.experiments import checks
 
-    found = problems()
+    if restamp:
+        held, found = checks.restamp(workers=workers)
+        for label in held:
+            typer.echo(f"{label} still holds: every value is the same.")
+        well = "Nothing else is stale."
+    elif recompute is not None:
+        found = checks.recompute(recompute, seed, workers)
+        well = f"{recompute} stored results were computed again: every value is the same."
+    else:
+        found = checks.problems()
+        well = "Every stored result is whole and up to date."
     for problem in found:
         typer.echo(problem)
     if found:
         raise typer.Exit(1)
-    typer.echo("Every stored result is whole and up to date.")
+    typer.echo(well)
 
 
 @app.command()

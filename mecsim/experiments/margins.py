@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from mecsim.experiments.statistics import CONFIDENCE, Interval, trailing_mean, trend
-from mecsim.experiments.study_lookup import ALGORITHM_1, LOOK_UP
+from mecsim.experiments.studies.lookup import ALGORITHM_1, LOOK_UP
 from mecsim.physics import Array
 from mecsim.scenario import Scenario
 

@@ -1,14 +1,15 @@
-"""What each panel of section V runs, and what else is run at the paper's size."""
+"""What each panel of section V runs, and what else is run at the paper's size: points, and the runs of a point."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mecsim.experiments.runs import LEARNERS, Run
-from mecsim.experiments.store import DATA, ROOT
+from mecsim.experiments.runs import LEARNERS, Run, Setup, run_job
+from mecsim.experiments.store import DATA, ROOT, Job, Store, Wanted
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 
@@ -64,31 +65,86 @@ FEW_SEEDS = 3
 """Seeds of what goes beyond the paper, where trainings or bounds are many."""
 
 
+COUNTED = ("INTO", "all-on")
+"""Figs 4 and 5 show INTO; all-on is the control that the calibration looked at."""
+
+COMPARED = ("INTO", "LPWPO", "OLNPO", "DDQN")
+"""The algorithms of Fig. 6."""
+
+CONTROLS = ("all-on", "untrained")
+"""What learning has to be held against: no learning."""
+
+WITH_CONTROLS = ("INTO", "all-on", "OLNPO")
+
+RIVALS = ("greedy", "thrifty")
+"""Rules that are not in the paper, for notebook 11."""
+
+EVERYONE = COMPARED + CONTROLS + RIVALS
+
+
 @dataclass(frozen=True)
-class Point:
-    """One curve or one place on the x axis of a panel: what it changes, and for which agents it is run.
+class Profile:
+    """A scale at which experiments are run: seeds, slots, and settings of each agent that replace the paper's."""
+
+    seeds: int
+    slots: int
+    evaluation_slots: int
+    folder: Path
+    settings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    fewer_seeds: Mapping[str, int] = field(default_factory=dict)
+
+    def seeds_of(self, preset: str) -> int:
+        """How many seeds a preset is run with."""
+        return self.fewer_seeds.get(preset, self.seeds)
+
+
+class Point(Setup):
+    """One curve or one place on the x axis of a panel: what its runs change, and for which agents it is run.
 
     Attributes:
         label: what the point is called.
         agents: who is run there; a learner is trained anew.
-        changes: fields of the scenario.
-        settings: fields of the learners' settings.
-        refinement: fields of `Refinement`.
-        deviation: fields of `Deviation`, between the twin and its plant.
-        shift: fields of the scenario that change halfway through the training, or after it where `half` is set.
         half: train for half the slots only.
         x: place on the x axis; None for a curve.
     """
 
     label: str
     agents: tuple[str, ...] = ("INTO",)
-    changes: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    refinement: dict[str, Any] = field(default_factory=dict)
-    deviation: dict[str, Any] = field(default_factory=dict)
-    shift: dict[str, Any] = field(default_factory=dict)
     half: bool = False
     x: float | None = None
+
+    def __init__(self, label: str, agents: tuple[str, ...] = ("INTO",), **fields: Any) -> None:
+        super().__init__(label=label, agents=agents, **fields)
+
+    def runs(
+        self, scale: Profile, preset: str, seed: int, changes: Mapping[str, Any] | None = None
+    ) -> list[Run]:
+        """The runs of this point for one seed, one an agent.
+
+        Args:
+            scale: slots, and settings of the agents.
+            preset: the scenario.
+            seed: of the agents and their worlds.
+            changes: fields of the scenario that differ at every point, unless the point itself sets them.
+        """
+        half = scale.slots // 2
+        slots = half if self.half else scale.slots
+        return [
+            Run(
+                **{
+                    **self.setup(),
+                    "changes": {**(changes or {}), **self.changes},
+                    "settings": {**scale.settings.get(agent, {}), **self.settings},
+                },
+                agent=agent,
+                preset=preset,
+                slots=slots if agent in LEARNERS else 0,
+                shift_at=half if self.shift else 0,
+                evaluation_slots=scale.evaluation_slots,
+                seed=seed,
+            )
+            for agent in self.agents
+        ]
 
 
 @dataclass(frozen=True)
@@ -105,33 +161,26 @@ class Experiment:
 def along(sweep: Sweep, agents: tuple[str, ...]) -> tuple[Point, ...]:
     """A point at each value of a sweep."""
     return tuple(
-        Point(f"{value / sweep.per:g}", agents, sweep.changes(value), x=value / sweep.per)
+        Point(f"{value / sweep.per:g}", agents, changes=sweep.changes(value), x=value / sweep.per)
         for value in sweep.values
     )
 
 
-WITH_CONTROLS = ("INTO", "all-on", "OLNPO")
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """Another choice than the default for one assumption.
+class Alternative(Point):
+    """Another choice than the default for one assumption: the point at which it is run.
 
     Attributes:
         assumption: its id in the register.
         label: the choice in a few words.
         agents: whose income it can move.
-        changes: fields of the scenario.
-        settings: fields of the learner's settings.
-        refinement: fields of `Refinement`.
     """
 
     assumption: str
-    label: str
-    agents: tuple[str, ...] = WITH_CONTROLS
-    changes: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    refinement: dict[str, Any] = field(default_factory=dict)
+
+    def __init__(
+        self, assumption: str, label: str, agents: tuple[str, ...] = WITH_CONTROLS, **fields: Any
+    ) -> None:
+        super().__init__(label, agents, assumption=assumption, **fields)
 
     @property
     def name(self) -> str:
@@ -173,8 +222,8 @@ ALTERNATIVES = (
     _world("A5", "0.1 J to begin with", initial_energy_j=0.1),
     _world("A5", "a battery of 20 mJ", battery_j=0.02),
     _world("A6", "p drawn each slot", power_drawn="each slot"),
-    Alternative("A7", "nu if all transmit", ("INTO",), {"state_rate": "all-transmit"}),
-    Alternative("A7", "nu of the last slot", ("INTO",), {"state_rate": "last-slot"}),
+    Alternative("A7", "nu if all transmit", ("INTO",), changes={"state_rate": "all-transmit"}),
+    Alternative("A7", "nu of the last slot", ("INTO",), changes={"state_rate": "last-slot"}),
     _algorithm_1("A8", "one-shot", reading="one-shot"),
     _algorithm_1("A9", "lowest index first", hopeless="lowest index"),
     _algorithm_1("A10", "rest shared pro rata", cpu="pro rata"),
@@ -192,9 +241,6 @@ ALTERNATIVES = (
 )
 
 
-PRESET = ("calibrated",)
-
-
 def _by_rules(
     title: str, axis: str, deviations: dict[float, dict[str, Any]], **refinement: str
 ) -> Experiment:
@@ -203,7 +249,7 @@ def _by_rules(
         Point(f"{x:g}", ("all-on", "OLNPO"), refinement=refinement, deviation=deviation, x=x)
         for x, deviation in deviations.items()
     )
-    return Experiment(title, points, axis, PRESET, FEW_SEEDS)
+    return Experiment(title, points, axis, ("calibrated",), FEW_SEEDS)
 
 
 def _one(field: str, *values: float) -> dict[float, dict[str, Any]]:
@@ -270,12 +316,12 @@ IMPERFECT = {
     "into-in-twins": Experiment(
         "INTO trained in twins that deviate",
         tuple(
-            replace(point, label=f"{name} {point.label}", agents=("INTO",))
+            Point(f"{name} {point.label}", x=point.x, **point.setup())
             for name, places in TRAINED_AT.items()
             for point in BY_RULES[name].points
             if point.x in places
         ),
-        presets=PRESET,
+        presets=("calibrated",),
         most_seeds=FEW_SEEDS,
     ),
 }
@@ -296,12 +342,54 @@ def _drift(title: str, sweep: Sweep, to: float, estimate: str) -> Experiment:
             Point("before", half=True),
             Point("after, not trained further", half=True, shift=shift),
             Point("after, trained further", shift=shift),
-            Point("trained there", ("INTO", "all-on"), shift),
-            Point("twin not updated", ("all-on",), shift, deviation={estimate: 1.0 / to}),
+            Point("trained there", ("INTO", "all-on"), changes=shift),
+            Point("twin not updated", ("all-on",), changes=shift, deviation={estimate: 1.0 / to}),
         ),
         most_seeds=FEW_SEEDS,
     )
 
+
+def _learning_rate(rate: float) -> Point:
+    return Point(f"{rate:g}", settings={"actor_learning_rate": rate, "critic_learning_rate": rate})
+
+
+def _devices(share: float) -> Point:
+    """Fewer devices, and so much less CPU that as many of them go without: only the number of actions shrinks."""
+    devices = tuple(round(share * number) for number in Scenario().devices)
+    changes = {"devices": devices, "cpu_hz": share * Scenario().cpu_hz[0]}
+    return Point(str(sum(devices)), LEARNERS, changes=changes, x=float(sum(devices)))
+
+
+def _panel(title: str, sweep: Sweep, agents: tuple[str, ...]) -> Experiment:
+    return Experiment(title, along(sweep, agents), sweep.axis)
+
+
+SECTION_V = {
+    "fig3a": Experiment("Learning rate", tuple(_learning_rate(rate) for rate in (1e-4, 1e-3, 1e-2))),
+    "fig3b": Experiment(
+        "Discount factor", tuple(Point(f"{g:g}", settings={"gamma": g}) for g in (0.99, 0.79, 0.59))
+    ),
+    "fig4a": _panel("Award of BS-1's tasks", AWARD, COUNTED),
+    "fig4b": _panel("Density of BS-2's and BS-3's tasks", DENSITY, COUNTED),
+    "fig5a": _panel("Channel gain", GAIN, COUNTED),
+    "fig5b": _panel("Harvested energy", HARVEST, COUNTED),
+    "fig6a": _panel("Task size", SIZE, EVERYONE),
+    "fig6b": _panel("Computing capacity", CPU, EVERYONE),
+    "fig6c": _panel("Deadlines", DEADLINE, EVERYONE),
+    "fig6d": _panel("Bandwidth", BANDWIDTH, EVERYONE),
+    "devices": Experiment(
+        "Number of devices (C17)", tuple(_devices(share) for share in (0.1, 0.25, 0.5, 1.0)), "devices"
+    ),
+    "change": Experiment(
+        "The award of BS-1's tasks triples halfway (C19)",
+        (
+            Point("before", half=True),
+            Point("after, not trained further", half=True, shift=AWARD.changes(3.0)),
+            Point("after, trained further", shift=AWARD.changes(3.0)),
+        ),
+    ),
+}
+"""The panels of section V, and what its other claims need."""
 
 BEYOND = {
     "precision": Experiment(
@@ -324,7 +412,7 @@ BEYOND = {
         "One alternative to each default",
         (
             Point("default", (*WITH_CONTROLS, "DDQN")),
-            *(Point(one.name, one.agents, one.changes, one.settings, one.refinement) for one in ALTERNATIVES),
+            *(Point(one.name, one.agents, **one.setup()) for one in ALTERNATIVES),
         ),
         presets=("calibrated",),
         most_seeds=FEW_SEEDS,
@@ -333,81 +421,10 @@ BEYOND = {
     "drift-gain": _drift("The gains fall to 0.4 halfway", GAIN, 0.4, "gain_bias"),
     "drift-harvest": _drift("The harvests fall to 0.4 halfway", HARVEST, 0.4, "harvest_bias"),
 }
+"""What goes beyond the paper."""
 
-
-@dataclass(frozen=True)
-class Profile:
-    """A scale at which experiments are run: seeds, slots, and settings of each agent that replace the paper's."""
-
-    seeds: int
-    slots: int
-    evaluation_slots: int
-    folder: Path
-    settings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    fewer_seeds: Mapping[str, int] = field(default_factory=dict)
-
-    def seeds_of(self, preset: str) -> int:
-        """How many seeds a preset is run with."""
-        return self.fewer_seeds.get(preset, self.seeds)
-
-
-COUNTED = ("INTO", "all-on")
-"""Figs 4 and 5 show INTO; all-on is the control that the calibration looked at."""
-
-COMPARED = ("INTO", "LPWPO", "OLNPO", "DDQN")
-"""The algorithms of Fig. 6."""
-
-CONTROLS = ("all-on", "untrained")
-"""What learning has to be held against: no learning."""
-
-RIVALS = ("greedy", "thrifty")
-"""Rules that are not in the paper, for notebook 11."""
-
-_EVERYONE = COMPARED + CONTROLS + RIVALS
-
-
-def _learning_rate(rate: float) -> Point:
-    return Point(f"{rate:g}", settings={"actor_learning_rate": rate, "critic_learning_rate": rate})
-
-
-def _devices(share: float) -> Point:
-    """Fewer devices, and so much less CPU that as many of them go without: only the number of actions shrinks."""
-    devices = tuple(round(share * number) for number in Scenario().devices)
-    changes = {"devices": devices, "cpu_hz": share * Scenario().cpu_hz[0]}
-    return Point(str(sum(devices)), LEARNERS, changes, x=float(sum(devices)))
-
-
-def _panel(title: str, sweep: Sweep, agents: tuple[str, ...]) -> Experiment:
-    return Experiment(title, along(sweep, agents), sweep.axis)
-
-
-EXPERIMENTS = {
-    "fig3a": Experiment("Learning rate", tuple(_learning_rate(rate) for rate in (1e-4, 1e-3, 1e-2))),
-    "fig3b": Experiment(
-        "Discount factor", tuple(Point(f"{g:g}", settings={"gamma": g}) for g in (0.99, 0.79, 0.59))
-    ),
-    "fig4a": _panel("Award of BS-1's tasks", AWARD, COUNTED),
-    "fig4b": _panel("Density of BS-2's and BS-3's tasks", DENSITY, COUNTED),
-    "fig5a": _panel("Channel gain", GAIN, COUNTED),
-    "fig5b": _panel("Harvested energy", HARVEST, COUNTED),
-    "fig6a": _panel("Task size", SIZE, _EVERYONE),
-    "fig6b": _panel("Computing capacity", CPU, _EVERYONE),
-    "fig6c": _panel("Deadlines", DEADLINE, _EVERYONE),
-    "fig6d": _panel("Bandwidth", BANDWIDTH, _EVERYONE),
-    "devices": Experiment(
-        "Number of devices (C17)", tuple(_devices(share) for share in (0.1, 0.25, 0.5, 1.0)), "devices"
-    ),
-    "change": Experiment(
-        "The award of BS-1's tasks triples halfway (C19)",
-        (
-            Point("before", half=True),
-            Point("after, not trained further", half=True, shift=AWARD.changes(3.0)),
-            Point("after, trained further", shift=AWARD.changes(3.0)),
-        ),
-    ),
-    **BEYOND,
-}
-"""Every experiment: the panels of section V, what its other claims need, and what goes beyond the paper."""
+EXPERIMENTS = {**SECTION_V, **BEYOND}
+"""Every experiment by name."""
 
 FIGURES = {
     figure: tuple(name for name in EXPERIMENTS if name.startswith(figure))
@@ -469,7 +486,7 @@ def runs_of(
         for name in names
         if seed < wanted[name]
         for point in EXPERIMENTS[name].points
-        for run in point_runs(point, scale, preset, seed, changes)
+        for run in point.runs(scale, preset, seed, changes)
     ]
     return list({run.key: run for run in runs}.values())
 
@@ -479,25 +496,23 @@ def wanted_seeds(name: str, profile: str, preset: str) -> int:
     return min(PROFILES[profile].seeds_of(preset), EXPERIMENTS[name].most_seeds)
 
 
-def point_runs(
-    point: Point, scale: Profile, preset: str, seed: int, changes: Mapping[str, Any] | None = None
-) -> list[Run]:
-    """The runs of one point for one seed, one an agent."""
-    half = scale.slots // 2
-    slots = half if point.half else scale.slots
-    return [
-        Run(
-            agent=agent,
-            preset=preset,
-            changes={**(changes or {}), **point.changes},
-            settings={**scale.settings.get(agent, {}), **point.settings},
-            slots=slots if agent in LEARNERS else 0,
-            refinement=point.refinement,
-            deviation=point.deviation,
-            shift=point.shift,
-            shift_at=half if point.shift else 0,
-            evaluation_slots=scale.evaluation_slots,
-            seed=seed,
-        )
-        for agent in point.agents
-    ]
+class RunStore(Store):
+    """A folder of runs."""
+
+    command = "mecsim run"
+
+    def wanted(self, experiments: Iterable[str] = tuple(EXPERIMENTS)) -> Iterator[Wanted]:
+        """The runs of experiments at the paper's scale, under each preset that they belong to."""
+        for name in experiments:
+            for preset in EXPERIMENTS[name].presets:
+                jobs = [run_job(run) for run in runs_of([name], "paper", preset)]
+                command = f"{self.command} {name} --profile paper --preset {preset}"
+                yield Wanted(f"{name} under {preset}", jobs, command)
+
+    def current(self) -> dict[str, Job]:
+        """The stored runs as they are now, whatever experiment they were made for."""
+        found = {}
+        for name, entry in self.manifest().items():
+            with suppress(SettingError):
+                found[name] = replace(run_job(Run(**entry["run"])), settings=entry["run"])
+        return found

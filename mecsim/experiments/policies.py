@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from copy import copy
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
+import numpy as np
+
+from mecsim.experiments.runner import compute
 from mecsim.experiments.runs import EVALUATION_WORLDS, Run
-from mecsim.experiments.store import DATA
+from mecsim.experiments.store import DATA, Job, Store, Wanted
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from mecsim.agents.learner import Learner
 
 FOLDER = DATA / "policies"
-PATTERN = "*.safetensors"
 _HIDDEN = (128, 64)
 POLICIES = {
     "INTO": Run(agent="INTO", settings={"actor_hidden": _HIDDEN, "critic_hidden": _HIDDEN}),
@@ -38,40 +40,70 @@ class PolicyError(ValueError):
     """A file that is no policy of mecsim's, or the policy of another agent or scenario."""
 
 
-def path_of(name: str, folder: Path = FOLDER) -> Path:
-    """Where a small agent is stored.
+class PolicyStore(Store):
+    """A folder of policies."""
+
+    command = "mecsim policies"
+    pattern = "*.safetensors"
+
+    def wanted(self) -> list[Wanted]:
+        """All small agents."""
+        return [Wanted("the small agents", [policy_job(name) for name in POLICIES], self.command)]
+
+    def encoded(self, result: tuple[dict[str, Any], float], made_by: dict[str, Any]) -> bytes:
+        """The content of the file of a network's tensors, with the income in its metadata."""
+        from mecsim.experiments.checkpoints import tensor_bytes
+
+        tensors, income = result
+        return tensor_bytes(tensors, {**made_by, "income": income})
+
+    def about(self, path: Path) -> dict[str, Any]:
+        """See `about_policy`."""
+        return about_policy(path)
+
+    def values(self, path: Path) -> dict[str, np.ndarray]:
+        """The tensors, and the income."""
+        from safetensors.numpy import load_file
+
+        return {**load_file(path), "income": np.array(about_policy(path)["income"])}
+
+
+def policy_job(name: str) -> Job:
+    """The file of a small agent.
 
     Raises:
         SettingError: there is no such agent.
     """
     if name not in POLICIES:
         raise SettingError(f"policy = {name!r} is not allowed: it should be one of {', '.join(POLICIES)}.")
-    return folder / f"{name}-small.safetensors"
+    run = POLICIES[name]
+    return Job(f"{name}-small.safetensors", run.model_dump(mode="json"), partial(measure, run), run.about_s)
+
+
+def path_of(name: str, folder: Path = FOLDER) -> Path:
+    """Where a small agent is stored; see `policy_job`."""
+    return folder / policy_job(name).name
 
 
 def make_policies(names: Iterable[str] = POLICIES, folder: Path = FOLDER) -> list[Path]:
     """Trains the small agents that are not stored yet, evaluates them frozen, and stores them."""
-    paths = {name: path_of(name, folder) for name in names}
-    for name, path in paths.items():
-        if not path.exists():
-            _make(POLICIES[name], path)
-    write_manifest(folder, PATTERN, about_policy)
-    return list(paths.values())
+    store, jobs = PolicyStore(folder), [policy_job(name) for name in names]
+    compute(store, store.missing(jobs), label="policies")
+    return [store.path(job) for job in jobs]
 
 
-def _make(run: Run, path: Path) -> None:
+def measure(run: Run) -> tuple[dict[str, Any], float]:
+    """Trains a small agent: the tensors of the network that decides, and its frozen mean income."""
     import torch
 
-    from mecsim.experiments.checkpoints import write_tensors
     from mecsim.training import train
 
     torch.set_num_threads(1)  # the number of threads changes the bits of a matrix product
-    about = provenance(run.model_dump(mode="json"))
-    learner = run.make_agent()
+    learner = cast("Learner", run.make_agent())
     train(learner, DigitalTwin(run.scenario(), run.seed), run.slots, progress=False)
     plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
-    about["income"] = float(rollout(learner, plant, run.evaluation_slots).income.mean())
-    write_tensors(path, learner.networks[_DECIDES[run.agent]].state_dict(), about)
+    income = float(rollout(learner, plant, run.evaluation_slots).income.mean())
+    return learner.networks[_DECIDES[run.agent]].state_dict(), income
 
 
 def about_policy(path: Path) -> dict[str, Any]:
@@ -107,7 +139,7 @@ def load_policy(name: str, folder: Path = FOLDER) -> Learner:
     about = about_policy(path)
     if about["run"]["agent"] != name:
         raise PolicyError(f"{path.name} is the policy of {about['run']['agent']!r}, not of {name!r}.")
-    learner = Run(**about["run"]).make_agent()
+    learner = cast("Learner", Run(**about["run"]).make_agent())
     network = learner.networks[_DECIDES[name]]
     try:
         tensors = read_tensors(path).tensors
@@ -140,23 +172,3 @@ def deployed(learner: Learner, scenario: Scenario) -> Learner:
     moved = copy(learner)
     moved.scenario = scenario
     return moved
-
-
-def lacking_policies(folder: Path = FOLDER) -> list[str]:
-    """One sentence for every small agent that is not stored."""
-    missing = [name for name in POLICIES if not path_of(name, folder).exists()]
-    return [f"the small {name} is not stored; run `mecsim policies`." for name in missing]
-
-
-def stale_policies(folder: Path = FOLDER) -> list[str]:
-    """One sentence for every stored small agent that is not what would be trained now."""
-    manifest = read_manifest(folder)
-    found = []
-    for name, run in POLICIES.items():
-        entry = manifest.get(path_of(name, folder).name)
-        if entry and (entry["numerics"], entry["run"]) != (NUMERICS, run.model_dump(mode="json")):
-            found.append(
-                f"data/{folder.name}/{path_of(name, folder).name} is stale (made by other settings or numerics); "
-                "delete it and run `mecsim policies`."
-            )
-    return found

@@ -1,18 +1,21 @@
-"""Reads the stored runs of an experiment as a table, learning curves or means."""
+"""The runs of an experiment as a table, learning curves or means: stored ones, or for a notebook computed now."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mecsim.experiments.computing import not_stored, path_of
-from mecsim.experiments.panels import EXPERIMENTS, PRESETS, PROFILES, point_runs, runs_of, wanted_seeds
+from mecsim.experiments.panels import EXPERIMENTS, PRESETS, PROFILES, runs_of, wanted_seeds
+from mecsim.experiments.runner import run_experiments
+from mecsim.experiments.runs import not_stored, path_of
 from mecsim.physics import Array
+from mecsim.scenario import Scenario
 
 LEAST_SEEDS = 2
 """An interval needs two."""
@@ -66,7 +69,7 @@ def results(
         for seed in whole
         if seeds is None or seed in seeds
         for point in EXPERIMENTS[name].points
-        for run in point_runs(point, scale, preset, seed, changes)
+        for run in point.runs(scale, preset, seed, changes)
     ]
     return pd.concat(parts, ignore_index=True)[COLUMNS]
 
@@ -94,6 +97,43 @@ def together(names: Iterable[str], preset: str = "calibrated") -> dict[str, pd.D
     """The results of several experiments of the paper profile, by name, over the seeds that all of them have."""
     shared = set.intersection(*(set(stored_seeds(name, preset=preset)) for name in names))
     return {name: results(name, preset=preset, seeds=shared) for name in names}
+
+
+class Results(NamedTuple):
+    """Results by preset and panel, and the scale at which they were computed."""
+
+    tables: dict[str, dict[str, pd.DataFrame]]
+    profile: str
+
+    @property
+    def scale(self) -> str:
+        """The scale in words, for a reader who must not take a quick look for a result."""
+        scale = PROFILES[self.profile]
+        return f"profile {self.profile}: {scale.slots} slots trained, {scale.evaluation_slots} evaluated"
+
+
+def results_for(
+    panels: Collection[str], presets: Collection[str], changes: Mapping[str, Any] | None = None
+) -> Results:
+    """The results of some panels under some presets.
+
+    Stored runs at the paper's scale are taken for the presets that have them. Where none has, and for a scenario with
+    changes, what is missing at the quick scale is computed.
+
+    Raises:
+        SettingError: a preset or a change is not allowed.
+    """
+    for preset in presets:
+        Scenario.preset(preset, **(changes or {}))
+    if not changes:
+        with suppress(MissingRuns):
+            return Results(stored_tables(panels, presets), "paper")
+    for preset in presets:
+        run_experiments(panels, "quick", preset, changes=changes)
+    tables = {
+        preset: {name: results(name, "quick", preset, changes) for name in panels} for preset in presets
+    }
+    return Results(tables, "quick")
 
 
 @cache

@@ -4,55 +4,63 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Set
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Set
+from functools import cached_property, partial
+from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+import pandas as pd
 from pydantic import Field, field_validator
 
-from mecsim.agents import Agent, AgentName, agent_class
-from mecsim.experiments.provenance import NUMERICS
+from mecsim.agents import Agent, AgentName, agent_class, make_agent
+from mecsim.experiments.store import DATA, NUMERICS, ROOT, Job, write_atomically
 from mecsim.refinement import Refinement
 from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
 from mecsim.settings import Changes, FrozenDict, SettingError, Settings
-from mecsim.twin import Deviation
+from mecsim.system import PhysicalSystem, SystemState, outcome
+from mecsim.training import Rollout, rollout, states_met
+from mecsim.twin import Deviation, DigitalTwin
 
 LEARNERS = ("INTO", "DDQN")
 EVALUATION_WORLDS = 1_000_000
 """Added to a run's seed to give the seed of the world it is evaluated in, the same for every agent."""
 
+REFERENCE_EVERY = 50
+"""Slots of the evaluation world between two reference states."""
+
+CHECKPOINT_EVERY = 1000
+WORK = ROOT / "build" / "checkpoints"
+DEFAULTS = DATA / "defaults.json"
+
+SLOT_S = {"INTO": 0.055, "DDQN": 0.015}
+"""Seconds of a training slot with Table II's networks, on one core of an AMD EPYC."""
+SMALL_SLOT_S = {"INTO": 0.0065, "DDQN": 0.0035}
+"""The same with networks of a tenth of the neurons."""
+EVALUATED_SLOT_S = 0.001
+"""Seconds of an evaluated slot, between 0.0005 (all-on, OLNPO, LPWPO) and 0.003 (greedy, thrifty, INTO)."""
+
 Count = Annotated[int, Field(ge=0)]
 
 
-class Run(Settings):
-    """Everything that a result depends on: a run is a pure function of this record.
+class Setup(Settings):
+    """What departs from the defaults: in the world, the agent, Algorithm 1 and the twin.
 
     Attributes:
-        agent: name of the agent.
-        preset: name of the scenario.
         changes: fields of the scenario that differ from the preset.
         settings: fields of the agent's settings that differ from Table II.
         refinement: fields of `Refinement` that differ from its defaults.
-        shift: scale fields of the scenario that change from slot `shift_at` on; the agent is not told.
-        shift_at: slots trained before the shift.
+        shift: scale fields of the scenario that change on the way; the agent is not told.
         deviation: fields of `Deviation`: how the twin differs from the plant, in which the agent trains and from which
             it learns the state of the plant when it is evaluated; by default the twin is perfect.
-        slots: slots trained, 0 for an agent that does not learn.
-        evaluation_slots: fresh slots that the frozen agent is evaluated over.
-        seed: seed of the agent and of the twin it trains in.
     """
 
-    agent: AgentName
-    preset: PresetName = "calibrated"
     changes: Changes = FrozenDict()
     settings: Changes = FrozenDict()
     refinement: Changes = FrozenDict()
     shift: Changes = FrozenDict()
-    shift_at: Count = 0
     deviation: Changes = FrozenDict()
-    slots: Count = 2000
-    evaluation_slots: Annotated[int, Field(ge=1)] = 500
-    seed: Count = 0
 
     @field_validator("shift")
     @classmethod
@@ -60,6 +68,30 @@ class Run(Settings):
         if not value.keys() <= set(SCALE_FIELDS):
             raise ValueError(f"changes of {', '.join(SCALE_FIELDS)} alone, which an agent sees in its state")
         return value
+
+    def setup(self) -> dict[str, dict[str, Any]]:
+        """These fields alone, by name."""
+        return {name: getattr(self, name) for name in Setup.model_fields}
+
+
+class Run(Setup):
+    """Everything that a result depends on: a run is a pure function of this record.
+
+    Attributes:
+        agent: name of the agent.
+        preset: name of the scenario.
+        shift_at: slots trained before the shift.
+        slots: slots trained, 0 for an agent that does not learn.
+        evaluation_slots: fresh slots that the frozen agent is evaluated over.
+        seed: seed of the agent and of the twin it trains in.
+    """
+
+    agent: AgentName
+    preset: PresetName = "calibrated"
+    shift_at: Count = 0
+    slots: Count = 2000
+    evaluation_slots: Annotated[int, Field(ge=1)] = 500
+    seed: Count = 0
 
     def scenario(self) -> Scenario:
         """The scenario of the run at its start."""
@@ -96,13 +128,13 @@ class Run(Settings):
         raises `NUMERICS`; `mecsim check` sees to that.
         """
         settings = self._agent_settings()
-        shift = {"shift": _departures(self.shifted()), "shift_at": self.shift_at} if self.shift else {}
-        deviation = _departures(self.twin_deviation())
+        shift = {"shift": _departing(self.shifted()), "shift_at": self.shift_at} if self.shift else {}
+        deviation = _departing(self.twin_deviation())
         return {
             "agent": self.agent,
-            "scenario": _departures(self.scenario()),
-            "settings": {} if settings is None else _departures(settings, leave_out={"device"}),
-            "refinement": _departures(Refinement(**self.refinement)),
+            "scenario": _departing(self.scenario()),
+            "settings": {} if settings is None else _departing(settings, leave_out={"device"}),
+            "refinement": _departing(Refinement(**self.refinement)),
             "slots": self.slots,
             "evaluation_slots": self.evaluation_slots,
             "seed": self.seed,
@@ -116,6 +148,13 @@ class Run(Settings):
         text = json.dumps({"numerics": NUMERICS, **self.departures()}, sort_keys=True)
         return f"{self.agent}-{self.preset}-seed{self.seed}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
+    @property
+    def about_s(self) -> float:
+        """Seconds that it takes on one core, about."""
+        hidden = sum(sum(width) for name, width in self.settings.items() if name.endswith("hidden"))
+        slot_s = SMALL_SLOT_S if 0 < hidden < 1000 else SLOT_S
+        return self.slots * slot_s.get(self.agent, 0.0) + self.evaluation_slots * EVALUATED_SLOT_S
+
     def _agent_settings(self) -> Settings | None:
         """The agent's settings, None for an agent that has none."""
         kind = agent_class(self.agent)
@@ -126,9 +165,160 @@ class Run(Settings):
         return None
 
 
-def _departures(settings: Settings, leave_out: Set[str] = frozenset()) -> dict[str, Any]:
+def _departing(settings: Settings, leave_out: Set[str] = frozenset()) -> dict[str, Any]:
     """The fields that differ from their defaults; one value for each BS counts as one for all where they are equal."""
     usual, now = type(settings)().model_dump(mode="json"), settings.model_dump(mode="json")
     for name in now.keys() & PER_BS_FIELDS:
         now[name] = now[name] if len(set(now[name])) > 1 else now[name][:1]
     return {name: value for name, value in now.items() if value != usual[name] and name not in leave_out}
+
+
+def path_of(run: Run, folder: Path) -> Path:
+    """Where a run's result is stored."""
+    return folder / f"{run.key}.parquet"
+
+
+def not_stored(runs: Iterable[Run], folder: Path) -> list[Run]:
+    """The runs whose results are missing in a folder."""
+    return [run for run in runs if not path_of(run, folder).exists()]
+
+
+def run_job(run: Run, checkpoint: Path | None = None) -> Job:
+    """The file of a run; see `measure`."""
+    measured = partial(measure, run, checkpoint)
+    return Job(f"{run.key}.parquet", run.model_dump(mode="json"), measured, run.about_s, checkpoint)
+
+
+def measure(run: Run, checkpoint: Path | None = None) -> pd.DataFrame:
+    """Trains and evaluates one run.
+
+    Args:
+        run: what to measure.
+        checkpoint: where the training is saved on its way, and from where it goes on; by default it is not saved.
+
+    Returns:
+        One row a number, slot -1 for a mean over the evaluation slots.
+    """
+    agent = run.make_agent()
+    incomes = _train(run, agent, checkpoint) if run.agent in LEARNERS and run.slots else np.empty(0)
+    plant, seen = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed), None
+    if not run.perfect_twin:
+        seen = DigitalTwin(run.shifted(), EVALUATION_WORLDS + run.seed, run.twin_deviation())
+    record = rollout(agent, plant, run.evaluation_slots, seen)
+    return _tidy(run, incomes, record, _in_reference(run, agent))
+
+
+def reference_states(run: Run) -> Iterator[SystemState]:
+    """States of the evaluation world that do not depend on the run's agent: those that all-on meets."""
+    plant = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed)
+    states = states_met(make_agent("all-on", run.shifted()), plant)
+    return islice(states, REFERENCE_EVERY - 1, run.evaluation_slots, REFERENCE_EVERY)
+
+
+def _in_reference(run: Run, agent: Agent) -> dict[int, float]:
+    """The income of a frozen agent in each reference state, by slot; none where a twin stands between it and them."""
+    if not run.perfect_twin:
+        return {}
+    return {
+        state.slot: float(outcome(run.shifted(), state, agent.act(state)).income)
+        for state in reference_states(run)
+    }
+
+
+def _train(run: Run, learner: Any, checkpoint: Path | None) -> np.ndarray:
+    import torch
+
+    from mecsim.experiments.checkpoints import resume, save_checkpoint
+    from mecsim.training import Callback, train
+
+    torch.set_num_threads(1)  # the number of threads changes the bits of a matrix product
+    twin = DigitalTwin(run.scenario(), run.seed, run.twin_deviation())
+    incomes: list[float] = []
+    if checkpoint is not None and checkpoint.exists():
+        incomes = resume(checkpoint, learner, twin, run.key)
+
+    class Keep(Callback):
+        def after_slot(self, incomes: list[float]) -> None:
+            if checkpoint and len(incomes) % CHECKPOINT_EVERY == 0 and len(incomes) < run.slots:
+                save_checkpoint(checkpoint, learner, twin, incomes, run.key)
+
+    keep = Keep()
+    if run.shift:
+        train(learner, twin, run.shift_at, incomes, progress=False, callback=keep)
+        before, twin = twin.snapshot(), DigitalTwin(run.shifted(), run.seed, run.twin_deviation())
+        twin.restore(before)
+    return train(learner, twin, run.slots, incomes, progress=False, callback=keep)
+
+
+def averages(record: Rollout) -> dict[str, float]:
+    """What is told of an evaluation: means over its slots, by metric."""
+    stations = range(1, record.offloading.shape[1] + 1)
+    return {
+        "income": record.income.mean(),
+        "completed": record.completed.mean(),
+        "helped": record.helped.mean(),
+        **{f"offloading BS-{bs}": record.offloading[:, bs - 1].mean() for bs in stations},
+        **{f"idle CPU BS-{bs}": record.idle_cpu[:, bs - 1].mean() for bs in stations},
+    }
+
+
+def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int, float]) -> pd.DataFrame:
+    """One row a number, slot -1 for a mean over the evaluation slots."""
+    means = averages(record)
+    parts = [
+        pd.DataFrame({"metric": "training income", "slot": np.arange(len(incomes)), "value": incomes}),
+        pd.DataFrame({"metric": list(means), "slot": -1, "value": list(means.values())}),
+        pd.DataFrame(
+            {"metric": "reference income", "slot": in_reference.keys(), "value": in_reference.values()}
+        ),
+    ]
+    frame = pd.concat(parts, ignore_index=True).astype({"slot": "int32", "value": "float32"})
+    shift = {"shift": run.shift} if run.shift else {}
+    deviation = {"deviation": run.deviation} if run.deviation else {}
+    changed = {**run.changes, **run.settings, **run.refinement, **shift, **deviation}
+    frame = frame.assign(
+        run=run.key,
+        agent=run.agent,
+        preset=run.preset,
+        changes=json.dumps(changed, sort_keys=True),
+        seed=np.int32(run.seed),
+    )
+    return frame[["run", "agent", "preset", "changes", "seed", "metric", "slot", "value"]].astype(
+        dict.fromkeys(("run", "agent", "preset", "changes", "metric"), "category")
+    )
+
+
+def defaults() -> dict[str, dict[str, Any]]:
+    """Every default by record and field, ready for JSON."""
+    records = {"Scenario": Scenario, "Refinement": Refinement, "Deviation": Deviation}
+    records |= {f"{name}Settings": agent_class(name).Settings for name in LEARNERS}
+    return {name: record().model_dump(mode="json") for name, record in records.items()}
+
+
+def record_defaults(path: Path = DEFAULTS) -> None:
+    """Writes down the defaults of these numerics; those already written down stay as they are."""
+    now, before = defaults(), _recorded(path)
+    kept = {name: {**fields, **before.get(name, {})} for name, fields in now.items()}
+    text = json.dumps({"numerics": NUMERICS, "defaults": kept}, indent=1) + "\n"
+    if not path.exists() or path.read_text() != text:
+        write_atomically(path, text.encode())
+
+
+def changed_defaults(path: Path = DEFAULTS) -> list[str]:
+    """One sentence for every default that is not what it was when runs of these numerics were stored."""
+    now = defaults()
+    return [
+        f"the default of {name}.{field} was {value!r} when data/runs was made and is {now[name].get(field)!r} now; "
+        "raise NUMERICS."
+        for name, fields in _recorded(path).items()
+        for field, value in fields.items()
+        if now[name].get(field) != value
+    ]
+
+
+def _recorded(path: Path) -> dict[str, dict[str, Any]]:
+    """The defaults written down for these numerics."""
+    if not path.exists():
+        return {}
+    written = json.loads(path.read_text())
+    return written["defaults"] if written["numerics"] == NUMERICS else {}

@@ -7,7 +7,6 @@ the other claims look at is learning itself, or Algorithm 1 by itself.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -18,13 +17,11 @@ import pandas as pd
 
 from mecsim.agents import make_agent
 from mecsim.experiments.claims import margins_of
-from mecsim.experiments.computing import averages
 from mecsim.experiments.panels import ALTERNATIVES, EXPERIMENTS, FIGURES, Alternative
-from mecsim.experiments.pool import run_tasks
-from mecsim.experiments.provenance import NUMERICS, provenance, read_manifest, write_manifest
-from mecsim.experiments.runs import EVALUATION_WORLDS
+from mecsim.experiments.runner import compute
+from mecsim.experiments.runs import EVALUATION_WORLDS, averages
 from mecsim.experiments.statistics import verdict
-from mecsim.experiments.store import DATA, read_tables, write_table
+from mecsim.experiments.store import DATA, Job, Store, Wanted, read_tables
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
 from mecsim.system import PhysicalSystem
@@ -45,34 +42,31 @@ def choices() -> list[Alternative]:
     return [DEFAULT, *(one for one in ALTERNATIVES if one.moves_rules)]
 
 
-def path_of(choice: Alternative, folder: Path = FOLDER) -> Path:
-    """Where the measurement of a choice is stored."""
-    return folder / f"{re.sub('[^a-z0-9]+', '-', choice.name.lower()).strip('-')}.parquet"
+def choice_job(choice: Alternative, slots: int = SLOTS, seeds: int = SEEDS) -> Job:
+    """The measurement of one choice."""
+    settings = {
+        "choice": choice.name,
+        "changes": choice.changes,
+        "refinement": choice.refinement,
+        "slots": slots,
+        "seeds": seeds,
+    }
+    name = re.sub("[^a-z0-9]+", "-", choice.name.lower()).strip("-")
+    return Job(f"{name}.parquet", settings, partial(measure, choice, slots, seeds), 0.02 * slots * seeds)
 
 
-def missing_choices(folder: Path = FOLDER) -> list[Alternative]:
-    """The choices that are not stored."""
-    return [choice for choice in choices() if not path_of(choice, folder).exists()]
+class SensitivityStore(Store):
+    """A folder of choices."""
 
+    command = "mecsim sensitivity"
 
-def lacking_choices(folder: Path = FOLDER) -> list[str]:
-    """One sentence if choices are not stored."""
-    missing = missing_choices(folder)
-    if not missing:
-        return []
-    return [
-        f"the sensitivity of the verdicts lacks {len(missing)} of {len(choices())} choices; run `mecsim sensitivity`."
-    ]
-
-
-def stale_choices(folder: Path = FOLDER) -> list[str]:
-    """One sentence for every stored choice that is not what would be measured now."""
-    now = {path_of(choice).name: settings_of(choice) for choice in choices()}
-    return [
-        f"data/{folder.name}/{name} is stale; delete it and run `mecsim sensitivity`."
-        for name, entry in sorted(read_manifest(folder).items())
-        if entry["numerics"] != NUMERICS or entry["run"] != json.loads(json.dumps(now.get(name)))
-    ]
+    def wanted(self) -> list[Wanted]:
+        """The defaults and every alternative that can move what rules do."""
+        return [
+            Wanted(
+                "the sensitivity of the verdicts", [choice_job(choice) for choice in choices()], self.command
+            )
+        ]
 
 
 def measure_sensitivity(workers: int | None = None, folder: Path = FOLDER) -> None:
@@ -82,13 +76,12 @@ def measure_sensitivity(workers: int | None = None, folder: Path = FOLDER) -> No
         workers: processes side by side; by default one a core.
         folder: where they are stored.
     """
-    run_tasks(partial(measure, folder=folder), missing_choices(folder), workers, "sensitivity")
-    write_manifest(folder)
+    store = SensitivityStore(folder)
+    compute(store, store.missing(choice_job(choice) for choice in choices()), workers, "sensitivity")
 
 
-def measure(choice: Alternative, folder: Path = FOLDER, slots: int = SLOTS, seeds: int = SEEDS) -> None:
-    """Runs the rules over all points of Figs 4 to 6 under one choice, and stores the means over the slots."""
-    made_by = provenance(settings_of(choice, slots, seeds))
+def measure(choice: Alternative, slots: int, seeds: int) -> pd.DataFrame:
+    """Runs the rules over all points of Figs 4 to 6 under one choice: the means over the slots."""
     known: dict[tuple[Any, ...], dict[str, float]] = {}
     rows = []
     for panel, label, changes, agent in _points():
@@ -98,18 +91,7 @@ def measure(choice: Alternative, folder: Path = FOLDER, slots: int = SLOTS, seed
                 known[key] = _one_point(choice, changes, agent, seed, slots)
             row = {"choice": choice.name, "panel": panel, "label": label, "agent": agent, "seed": seed}
             rows += [{**row, "metric": metric, "value": value} for metric, value in known[key].items()]
-    write_table(path_of(choice, folder), pd.DataFrame(rows).astype({"value": "float32"}), made_by)
-
-
-def settings_of(choice: Alternative, slots: int = SLOTS, seeds: int = SEEDS) -> dict[str, Any]:
-    """Everything that the measurement of a choice depends on, ready for JSON."""
-    return {
-        "choice": choice.name,
-        "changes": choice.changes,
-        "refinement": choice.refinement,
-        "slots": slots,
-        "seeds": seeds,
-    }
+    return pd.DataFrame(rows).astype({"value": "float32"})
 
 
 def _points() -> Iterator[tuple[str, str, dict[str, Any], str]]:

@@ -12,7 +12,7 @@ from mecsim.experiments.panels import EXPERIMENTS
 from mecsim.experiments.results import LEAST_SEEDS, MissingRuns, results, stored_seeds
 from mecsim.experiments.statistics import interval
 from mecsim.experiments.studies import STUDIES, studied
-from mecsim.experiments.study_bounds import LONG_RUN, LOWER, PANELS, UPPER, bounded_runs
+from mecsim.experiments.studies.bounds import LONG_RUN, LOWER, PANELS, UPPER, bounded_runs
 from mecsim.scenario import Scenario
 
 PER_SLOT_BOUND, LONG_RUN_BOUND = "per slot", "long run"

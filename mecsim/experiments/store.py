@@ -1,22 +1,238 @@
-"""Result files: tidy Parquet tables that carry their own settings, written whole or not at all."""
+"""Results on disk: files written whole or not at all, what made each, and a manifest that vouches for them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import platform
+import subprocess
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+NUMERICS = 2
+"""Version of the numerics: raised whenever a seeded run gives other bits, so that stored runs of before are seen."""
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "data"
+MANIFEST = "_manifest.json"
+"""pandas and pyarrow skip names that start with an underscore when they load a folder."""
+PACKAGES = ("mecsim", "numpy", "torch", "scipy", "pandas", "pyarrow")
 _META = b"mecsim"
+
+
+def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a result now: its settings with the seed, the versions and the code revision."""
+    versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {"run": dict(settings), "numerics": NUMERICS, "versions": versions, "revision": _revision()}
+
+
+@cache
+def _revision() -> str:
+    """The commit of the code that this process loaded, marked where files differ; "unknown" outside a checkout."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return told.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to compute.
+
+    Attributes:
+        name: of the file.
+        settings: everything that the result depends on, ready for JSON.
+        measure: computes the result, here or in another process.
+        about_s: seconds that it takes on one core, about, for the time left.
+        scratch: where `measure` keeps what it has so far; it goes once the result is stored.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    measure: Callable[[], Any]
+    about_s: float
+    scratch: Path | None = None
+
+
+class Wanted(NamedTuple):
+    """Some files that a store should hold, and the command that computes them."""
+
+    what: str
+    jobs: list[Job]
+    command: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of files that jobs compute; by default they are tidy tables. A subclass says which.
+
+    Attributes:
+        folder: where the files are.
+        command: what computes those that are missing.
+        pattern: of their names.
+    """
+
+    folder: Path
+    command: ClassVar[str]
+    pattern: ClassVar[str] = "*.parquet"
+
+    def wanted(self) -> Iterable[Wanted]:
+        """What should be stored."""
+        raise NotImplementedError
+
+    def current(self) -> dict[str, Job]:
+        """The job that computes each stored file now, by the name under which it is stored."""
+        return {job.name: job for _, jobs, _ in self.wanted() for job in jobs}
+
+    def path(self, job: Job) -> Path:
+        """Where a job's file is."""
+        return self.folder / job.name
+
+    def missing(self, jobs: Iterable[Job]) -> list[Job]:
+        """The jobs without a file."""
+        return [job for job in jobs if not self.path(job).exists()]
+
+    def content(self, job: Job) -> bytes:
+        """The content of a job's file, computed now, to be stored here or elsewhere."""
+        made_by = provenance(job.settings)  # first, as it names the code that is loaded
+        return self.encoded(job.measure(), made_by)
+
+    def write(self, job: Job, content: bytes) -> None:
+        """Stores what was computed."""
+        write_atomically(self.path(job), content)
+        if job.scratch is not None:
+            job.scratch.unlink(missing_ok=True)
+
+    def encoded(self, result: Any, made_by: dict[str, Any]) -> bytes:
+        """The content of the file of a result."""
+        return table_bytes(result, made_by)
+
+    def about(self, path: Path) -> dict[str, Any]:
+        """What made a file.
+
+        Raises:
+            ValueError: the file is no result of mecsim's.
+        """
+        return read_meta(path)
+
+    def values(self, path: Path) -> dict[str, np.ndarray]:
+        """Everything that computing a file again must give again: its columns, without seconds that were measured."""
+        table = pd.read_parquet(path)
+        if "metric" in table:
+            table = table[~table["metric"].astype(str).str.endswith("seconds")]
+        return {str(name): table[name].to_numpy() for name in table}
+
+    def difference(self, path: Path, other: Path) -> str:
+        """In what the values of two files differ, bit for bit, in a few words; nothing where they are equal."""
+        one, two = self.values(path), self.values(other)
+        if {name: part.shape for name, part in one.items()} != {
+            name: part.shape for name, part in two.items()
+        }:
+            sizes = [sum(part.size for part in values.values()) for values in (one, two)]
+            return f"{sizes[0]} values instead of {sizes[1]}"
+        counts = {name: int(_unequal(part, two[name]).sum()) for name, part in one.items()}
+        return ", ".join(f"{count} of {one[name].size} in {name}" for name, count in counts.items() if count)
+
+    def manifest(self) -> dict[str, dict[str, Any]]:
+        """What the manifest says of each file, by name; see `read_manifest`."""
+        return read_manifest(self.folder)
+
+    def write_manifest(self, renewed: Collection[str] = ()) -> None:
+        """Lists the files with what made them and their checksums.
+
+        Those that are listed already are vouched for by what was written then, so that damage stays to be seen.
+
+        Args:
+            renewed: names of files that were written anew.
+        """
+        before = self.manifest()
+        rows = {
+            path.name: before[path.name]
+            if path.name in before and path.name not in renewed
+            else {"sha256": checksum(path), **self.about(path)}
+            for path in sorted(self.folder.glob(self.pattern))
+        }
+        if rows != before:
+            text = json.dumps(rows, indent=1, sort_keys=True) + "\n"
+            write_atomically(self.folder / MANIFEST, text.encode())
+
+    def damaged(self) -> list[str]:
+        """One sentence for every file that differs from the manifest, is not in it, or is in it alone."""
+        known, files = self.manifest(), {path.name: path for path in self.folder.glob(self.pattern)}
+        found = [
+            f"{self.label(name)} is in the manifest but not there." for name in sorted(known.keys() - files)
+        ]
+        for name, path in sorted(files.items()):
+            if name not in known:
+                found.append(f"{self.label(name)} is not in the manifest.")
+            elif checksum(path) != known[name]["sha256"]:
+                found.append(f"{self.label(name)} differs from its checksum in the manifest.")
+        return found
+
+    def stale(self) -> dict[str, str]:
+        """Why each stored file that is not what would be computed now is not, by name."""
+        now = self.current()
+        reasons = {
+            name: _stale(entry, name, now.get(name)) for name, entry in sorted(self.manifest().items())
+        }
+        return {name: why for name, why in reasons.items() if why}
+
+    def label(self, name: str) -> str:
+        """A file's path in the project."""
+        return f"data/{self.folder.name}/{name}"
+
+
+def _stale(entry: Mapping[str, Any], name: str, job: Job | None) -> str:
+    if entry["numerics"] != NUMERICS:
+        return f"numerics {entry['numerics']}, now {NUMERICS}"
+    if job is None:
+        return "nothing computes it any more"
+    same = job.name == name and json.loads(json.dumps(job.settings)) == entry["run"]
+    return "" if same else "its settings or its preset have changed"
+
+
+def _unequal(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Where two arrays of one shape differ, by bits where they are numbers."""
+    if one.dtype != two.dtype:
+        return np.ones(one.shape, dtype=bool)
+    if one.dtype.kind == "f":
+        one, two = (part.view(f"u{part.dtype.itemsize}") for part in map(np.ascontiguousarray, (one, two)))
+    return np.asarray(one != two)
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """The manifest of a folder, empty where there is none.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise ValueError(
+            f"data/{folder.name}/{MANIFEST} is not readable; delete it, and the next `mecsim run` writes it anew."
+        ) from None
 
 
 @contextmanager
@@ -54,13 +270,8 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def write_table(path: Path, frame: pd.DataFrame, meta: dict[str, Any]) -> None:
-    """Writes a table with what made it (settings, seed, versions) in the file's own metadata."""
-    write_atomically(path, table_bytes(frame, meta))
-
-
 def table_bytes(frame: pd.DataFrame, meta: dict[str, Any]) -> bytes:
-    """The content of the file that `write_table` writes.
+    """The content of the file of a table, with what made it (settings, seed, versions) in the file's own metadata.
 
     What pandas and Arrow would add about their own types is left out: it takes more space than a small table does.
     """

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from mecsim.bounds import idle_states, long_run_bound, per_slot_bounds
-from mecsim.experiments.computing import reference_states
 from mecsim.experiments.panels import EXPERIMENTS, FIGURES, PROFILES
-from mecsim.experiments.runs import EVALUATION_WORLDS, Run
+from mecsim.experiments.runs import EVALUATION_WORLDS, Run, reference_states
+from mecsim.experiments.studies.study import LONG, Row, Study
 
 PANELS = FIGURES["fig6"]
 LOWER, UPPER, LONG_RUN = "slot lower", "slot upper", "long run"
 ALL_SLOTS = -1
 """The slot of a bound that is a mean over all evaluation slots, as in the table of a run."""
-
-Row = dict[str, Any]
 
 
 def bounds_sizes() -> dict[str, Any]:
@@ -79,3 +77,6 @@ def _long_run(run: Run) -> Row:
     scenario = run.shifted()
     states = idle_states(scenario, EVALUATION_WORLDS + run.seed, run.evaluation_slots)
     return {"slot": ALL_SLOTS, "metric": LONG_RUN, "value": long_run_bound(scenario, states).income}
+
+
+BOUNDS = Study(measure_bounds, bounds_sizes(), 3600.0, ("panel", "label", "point", "slot"), LONG)

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mecsim.experiments.studies.study import LONG, Row, Study
 from mecsim.scenario import Scenario
 from mecsim.settings import Settings
 from mecsim.system import SystemState
+from mecsim.training import Callback, train
 
 if TYPE_CHECKING:
-    pass
-
-Row = dict[str, Any]
+    from mecsim.agents.into import INTO
 
 
 class Variant(Settings):
@@ -105,6 +105,17 @@ def measure_drift(
     ]
 
 
+class Retelling(Callback):
+    """Tells a learner the reward of a variant instead of its own."""
+
+    def __init__(self, learner: INTO, variant: Variant) -> None:
+        self.variant, self.scale = variant, learner.encoder.reward_scale
+
+    def told(self, income: float) -> float:
+        """The reward of the variant, in the unit of an income."""
+        return self.variant.scale * income + self.variant.offset / self.scale
+
+
 def _watched(
     variant: Variant,
     scenario: Scenario,
@@ -118,19 +129,15 @@ def _watched(
     import torch
 
     from mecsim.agents.into import INTO, INTOSettings
-    from mecsim.experiments.probes import probe, probe_replay
-    from mecsim.training import Callback, train
+    from mecsim.experiments.studies.probes import probe, probe_replay
     from mecsim.twin import DigitalTwin
 
     torch.set_num_threads(1)  # as in every run: the number of threads changes the bits of a matrix product
     learner = INTO(scenario, seed, settings=INTOSettings(**settings, stored_action=variant.stored_action))
     twin, latest, rows = DigitalTwin(scenario, seed), deque[SystemState](maxlen=states), []
 
-    class Watch(Callback):
-        """Tells the learner the reward of the variant, and looks at it now and then."""
-
-        def told(self, income: float) -> float:
-            return variant.scale * income + variant.offset / learner.encoder.reward_scale
+    class Watch(Retelling):
+        """Looks at the learner now and then."""
 
         def after_slot(self, incomes: list[float]) -> None:
             latest.append(twin.state)
@@ -142,5 +149,8 @@ def _watched(
                     for name, value in found.items()
                 )
 
-    train(learner, twin, slots, progress=False, callback=Watch())
+    train(learner, twin, slots, progress=False, callback=Watch(learner, variant))
     return rows
+
+
+DRIFT = Study(measure_drift, drift_sizes(), 600.0, ("variant", "slot"), LONG)

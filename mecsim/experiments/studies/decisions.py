@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mecsim import physics
+from mecsim.experiments.studies.study import Row, Study
 from mecsim.refinement import keep_affordable, line_1
 from mecsim.scenario import Scenario
 from mecsim.system import Action, SystemState
@@ -15,8 +16,6 @@ from mecsim.training import Callback
 
 if TYPE_CHECKING:
     from mecsim.agents.into import INTO
-
-Row = dict[str, Any]
 
 
 class Diary(Callback):
@@ -78,3 +77,6 @@ def measure_decisions(preset: str, seed: int, slots: int, settings: Mapping[str,
     learner, diary = INTO(scenario, seed, settings=INTOSettings(**settings)), Diary()
     train(learner, DigitalTwin(scenario, seed), slots, progress=False, callback=diary)
     return diary.rows
+
+
+DECISIONS = Study(measure_decisions, {"slots": 2000, "settings": {}}, 110.0, ("slot",), {"calibrated": 1})

@@ -99,7 +99,7 @@ def slopes(agent: INTO, states: Tensor, actions: Tensor) -> Slopes:
     with constant(agent.critic):
         value = agent.critic(states, actions)
         (gradient,) = torch.autograd.grad(value.sum(), actions)
-    parts = (*torch.split(gradient, (n, n * k, n * k), dim=1), value.detach())
+    parts = (*torch.split(gradient, [n, n * k, n * k], dim=1), value.detach())
     return Slopes(*(part.cpu().numpy().astype(float) / agent.encoder.reward_scale for part in parts))
 
 
@@ -113,7 +113,7 @@ def probe(agent: INTO, states: Sequence[SystemState]) -> dict[str, float]:
         states: states of its scenario.
 
     Returns:
-        Metrics by name, see `mecsim.experiments.study_drift.measure_drift`.
+        Metrics by name, see `mecsim.experiments.studies.drift.measure_drift`.
     """
     vectors = to_tensor(np.stack([agent.encoder.encode(state) for state in states]), agent.device)
     with torch.no_grad():
@@ -149,7 +149,7 @@ def probe_replay(agent: INTO, count: int) -> dict[str, float]:
         count: how many of the latest tuples the slopes are taken at, at most.
 
     Returns:
-        Metrics by name, see `mecsim.experiments.study_drift.measure_drift`.
+        Metrics by name, see `mecsim.experiments.studies.drift.measure_drift`.
     """
     memory, place, n = agent.replay.tensors(), agent.replay.position(), agent.scenario.n_devices
     rows = (place["head"] - 1 - np.arange(place["length"])) % (agent.replay.capacity + 1)

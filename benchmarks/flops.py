@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from mecsim.agents import agent_class
+from mecsim.experiments.runs import Run
+from mecsim.mdp import Encoder
+
 
 def into_slot_flops(actor: Sequence[int], critic: Sequence[int], batch: int) -> int:
     """A slot of INTO.
@@ -31,19 +35,18 @@ def into_slot_flops(actor: Sequence[int], critic: Sequence[int], batch: int) -> 
     return 2 * batch * (target + critic_step + actor_step) + 2 * phi  # and line 5 for one state
 
 
-def ddqn_slot_flops(q_network: Sequence[int], batch: int) -> int:
-    """A slot of DDQN.
-
-    Args:
-        q_network: sizes of the network's layers, from the state to the choices of all devices.
-        batch: tuples in a mini-batch.
-    """
-    q = products(q_network)
-    target = q + q  # the best choices of the next state, and what the target network says of them
-    step = q + q + (q - products(q_network[:2]))  # forward, and the gradients of weights and later layers
-    return 2 * batch * (target + step) + 2 * q  # and the choices for one state
-
-
 def products(sizes: Sequence[int]) -> int:
     """Multiplications of one vector's way through layers of the given sizes."""
     return sum(inputs * outputs for inputs, outputs in pairwise(sizes))
+
+
+def network_sizes(run: Run) -> tuple[tuple[int, ...], ...]:
+    """Sizes of the layers of each network, inputs first: the one that decides, and INTO's critic; of a rule, none."""
+    kind, encoder = agent_class(run.agent), Encoder(run.scenario())
+    if not hasattr(kind, "Settings"):
+        return ()
+    settings, states, actions = kind.Settings(**run.settings), encoder.state_size, encoder.action_size
+    if run.agent == "DDQN":
+        scenario = encoder.scenario
+        return ((states, *settings.hidden, scenario.n_devices * (1 + scenario.n_bs)),)
+    return (states, *settings.actor_hidden, actions), (states + actions, *settings.critic_hidden, 1)

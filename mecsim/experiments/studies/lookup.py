@@ -8,25 +8,28 @@ ten, as the time for one placement grows too, but only in proportion to the devi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from statistics import mean, median
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
-from mecsim.experiments.study_worlds import proto_actions, warm_states
+from mecsim.agents import make_agent
+from mecsim.experiments.studies.guarantees import proto_actions
+from mecsim.experiments.studies.study import Row, Study
 from mecsim.reference.lookup import lookup, nearer
 from mecsim.refinement import refine
 from mecsim.scenario import Scenario
-from mecsim.system import Action, outcome
+from mecsim.system import Action, PhysicalSystem, SystemState, outcome
+from mecsim.training import states_met
 
 ALGORITHM_1 = "Algorithm 1 seconds"
 LOOK_UP = "look-up 1 seconds"
 KAPPAS = (1, 10)
-
-Row = dict[str, Any]
+WARM_UP = 20
+"""Slots under all-on before the first state, in which the energy queues fill and are drawn on."""
 
 
 def small_scenario(preset: str, n_devices: int) -> Scenario:
@@ -67,6 +70,12 @@ def measure_lookup(
     return [*rows, {"metric": ALGORITHM_1, "devices": whole.n_devices, "value": seconds}]
 
 
+def warm_states(scenario: Scenario, seed: int, count: int) -> Iterator[SystemState]:
+    """The states of successive slots of a system under all-on, after `WARM_UP` slots."""
+    states = states_met(make_agent("all-on", scenario), PhysicalSystem(scenario, seed))
+    return islice(states, WARM_UP, WARM_UP + count)
+
+
 def _compare(scenario: Scenario, seed: int, states: int) -> list[Row]:
     """The rows of one number of devices."""
     found: dict[str, list[float]] = {}
@@ -93,3 +102,6 @@ def _timed(work: Callable[[], Action]) -> tuple[Action, float]:
     start = perf_counter()
     action = work()
     return action, perf_counter() - start
+
+
+LOOKUP = Study(measure_lookup, {"devices": [5, 6, 7, 8, 9, 10], "states": 12, "paper_states": 120}, 10.0)

@@ -1,0 +1,192 @@
+"""The panels of section V: what they sweep, who is run, and a change of the environment halfway."""
+
+import pytest
+
+from mecsim.agents import AGENTS
+from mecsim.experiments.panels import (
+    ALTERNATIVES,
+    BEYOND,
+    BY_RULES,
+    COMPARED,
+    EXPERIMENTS,
+    PROFILES,
+    TRAINED_AT,
+    runs_of,
+)
+from mecsim.experiments.runs import LEARNERS, Run
+from mecsim.settings import SettingError
+
+PANELS = ["fig3a", "fig3b", "fig4a", "fig4b", "fig5a", "fig5b", "fig6a", "fig6b", "fig6c", "fig6d"]
+
+
+def on_axis(name: str) -> list[float]:
+    return [point.x for point in EXPERIMENTS[name].points]
+
+
+def test_every_panel_of_figs_3_to_6_is_there_under_both_presets():
+    assert list(EXPERIMENTS)[: len(PANELS)] == PANELS
+    assert all(EXPERIMENTS[name].presets == ("calibrated", "printed") for name in PANELS)
+
+
+@pytest.mark.parametrize(
+    ("panel", "values"),
+    [
+        ("fig4a", [1, 1.5, 2, 2.5, 3]),
+        ("fig4b", [1, 1.1, 1.2, 1.3, 1.4]),
+        ("fig5a", [0.2, 0.4, 0.6, 0.8, 1, 1.2]),
+        ("fig5b", [0.2, 0.4, 0.6, 0.8, 1, 1.2]),
+        ("fig6a", [1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6]),
+        ("fig6b", [3, 4, 5, 6, 7, 8]),
+        ("fig6c", [1, 1.5, 2, 2.5, 3, 3.5, 4]),
+        ("fig6d", [0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2]),
+    ],
+)
+def test_a_panel_sweeps_what_the_paper_says(panel, values):
+    assert on_axis(panel) == pytest.approx(values)
+
+
+@pytest.mark.parametrize(
+    ("panel", "last", "field", "expected"),
+    [
+        ("fig4a", -1, "award_scale", (3, 1, 1)),
+        ("fig4b", -1, "density_scale", (1, 1.4, 1.4)),
+        ("fig5a", 0, "gain_scale", (0.2, 0.2, 0.2)),
+        ("fig5b", 0, "harvest_scale", (0.2, 0.2, 0.2)),
+        ("fig6a", -1, "size_scale", (1.6, 1.6, 1.6)),
+        ("fig6b", 0, "cpu_hz", (3e9, 3e9, 3e9)),
+        ("fig6c", -1, "deadline_scale", (4, 4, 4)),
+        ("fig6d", 0, "bandwidth_hz", (6e5, 6e5, 6e5)),
+    ],
+)
+def test_a_point_changes_one_parameter_of_the_right_stations(panel, last, field, expected):
+    run = EXPERIMENTS[panel].points[last].runs(PROFILES["paper"], "printed", 0)[0]
+    assert getattr(run.scenario(), field) == pytest.approx(expected)
+    assert list(run.changes) == [field]
+
+
+def test_fig6_retrains_the_learners_at_every_point_and_compares_all_algorithms():
+    for run in runs_of(["fig6b"], "paper", "printed", seeds=1):
+        assert run.slots == (2000 if run.agent in LEARNERS else 0)
+        assert run.evaluation_slots == 500
+        assert not run.settings
+    agents = {run.agent for run in runs_of(["fig6b"])}
+    assert set(COMPARED) < agents == set(AGENTS)
+
+
+def test_five_seeds_are_wanted_of_calibrated_and_three_of_printed():
+    assert {run.seed for run in runs_of(["fig4a"])} == {0, 1, 2, 3, 4}
+    assert {run.seed for run in runs_of(["fig4a"], preset="printed")} == {0, 1, 2}
+
+
+def test_the_point_without_a_change_is_one_run_for_all_panels():
+    shared = [{run.key for run in runs_of([name], seeds=1) if run.agent == "INTO"} for name in PANELS]
+    assert len(set.intersection(*shared)) == 1
+
+
+def test_a_changed_scenario_applies_at_every_point_but_not_over_the_sweep():
+    runs = runs_of(["fig6b"], "quick", seeds=1, changes={"tau_s": 4.0, "cpu_hz": 1e9})
+    assert {run.scenario().tau_s for run in runs} == {4.0}
+    assert {run.scenario().cpu_hz for run in runs} == {(x * 1e9,) * 3 for x in on_axis("fig6b")}
+
+
+def test_the_quick_profile_gives_every_learner_small_networks():
+    runs = {run.agent: run for run in runs_of(["fig6a"], "quick", seeds=1)}
+    assert runs["INTO"].settings["actor_hidden"] == runs["untrained"].settings["actor_hidden"] == (300, 100)
+    assert runs["DDQN"].settings["hidden"] == (100, 60)
+
+
+def test_the_panel_of_a_change_compares_before_after_and_trained_on():
+    before, after, trained_on = runs_of(["change"], seeds=1)
+    assert [run.slots for run in (before, after, trained_on)] == [1000, 1000, 2000]
+    assert [run.shift_at for run in (before, after, trained_on)] == [0, 1000, 1000]
+    assert before.shifted().award_scale == (1,)
+    assert after.shifted().award_scale == trained_on.shifted().award_scale == (3, 1, 1)
+    assert after.scenario() == trained_on.scenario() == before.scenario()
+
+
+def test_points_and_alternatives_are_frozen_and_checked():
+    point = EXPERIMENTS["fig6b"].points[0]
+    with pytest.raises(TypeError, match="frozen"):
+        point.changes["cpu_hz"] = 1e9
+    with pytest.raises(SettingError, match="Point has no field 'setings': did you mean 'settings'"):
+        type(point)("a typo", setings={})
+    assert {point, point.replace(label="5")} == {point, point.replace(label="5")}
+
+
+def test_fewer_devices_share_so_much_less_cpu():
+    for run in runs_of(["devices"], seeds=1):
+        scenario = run.scenario()
+        assert scenario.per_bs("cpu_hz").sum() / scenario.n_devices == pytest.approx(15e9 / 165, rel=0.04)
+    assert on_axis("devices") == [17, 42, 83, 165]
+    assert {run.agent for run in runs_of(["devices"])} == set(LEARNERS)
+
+
+class TestBeyondThePaper:
+    @pytest.mark.parametrize("name", BEYOND)
+    def test_every_point_can_be_run(self, name):
+        for preset in EXPERIMENTS[name].presets:
+            runs = runs_of([name], "paper", preset, seeds=1)
+            assert len({run.key for run in runs}) == len(runs) > 1
+            assert all(run.make_agent() for run in runs if run.slots == 0)
+
+    @pytest.mark.parametrize("name", BEYOND)
+    def test_labels_tell_the_points_apart(self, name):
+        labels = [point.label for point in EXPERIMENTS[name].points]
+        assert len(set(labels)) == len(labels)
+
+    @pytest.mark.parametrize("name", BY_RULES)
+    def test_the_twins_deviate_more_and_more_from_one_that_is_as_good_as_can_be(self, name):
+        assert on_axis(name) == sorted(on_axis(name))
+        best = {"twin-caution": 1.0, "twin-stale": 1.0}.get(
+            name, 0.0 if "noise" in name or "rata" in name else 1.0
+        )
+        perfect = next(point for point in EXPERIMENTS[name].points if point.x == best)
+        run = perfect.runs(PROFILES["paper"], "calibrated", 0)[0]
+        assert run.perfect_twin or name == "twin-caution"
+
+    def test_into_is_trained_at_places_of_those_axes_the_perfect_twin_among_them(self):
+        trained = {point.label for point in EXPERIMENTS["into-in-twins"].points}
+        assert trained == {f"{name} {x:g}" for name, places in TRAINED_AT.items() for x in places}
+        runs = EXPERIMENTS["into-in-twins"].points[0].runs(PROFILES["paper"], "calibrated", 0)
+        assert [run.key for run in runs] == [Run(agent="INTO").key]
+
+    def test_the_shared_points_cost_nothing(self):
+        default = Run(agent="INTO").key
+        for name in ("ablations", "assumptions", "into-in-twins"):
+            assert default in {run.key for run in runs_of([name])}
+
+    def test_what_goes_beyond_the_paper_has_few_seeds(self):
+        assert {run.seed for run in runs_of(["assumptions", "fig3a"])} == {0, 1, 2, 3, 4}
+        assert {run.seed for run in runs_of(["assumptions"])} == {0, 1, 2}
+
+    def test_every_alternative_differs_from_the_default(self):
+        for one in ALTERNATIVES:
+            assert Run(agent=one.agents[0], **one.setup()).key != Run(agent=one.agents[0]).key
+
+
+def test_fig3_at_the_papers_scale_is_25_trainings_of_2000_slots_with_table_ii():
+    runs = runs_of(["fig3a", "fig3b"], "paper")
+    assert len(runs) == 25  # (3 + 3 points, one of them shared) x 5 seeds
+    assert {run.slots for run in runs} == {2000}
+    assert {run.seed for run in runs} == set(range(5))
+    assert not any({"actor_hidden", "critic_hidden"} & set(run.departures()["settings"]) for run in runs)
+
+
+def test_a_point_shared_by_two_panels_is_one_run():
+    left, right = ({run.key for run in runs_of([name], "paper", seeds=1)} for name in ("fig3a", "fig3b"))
+    assert len(left) == len(right) == 3
+    assert len(left & right) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ((["fig9"], "paper"), ["fig9", "fig3a"]),
+        ((["fig3a"], "huge"), ["huge", "quick"]),
+        ((["fig3a"], "paper", "moon"), ["moon", "calibrated"]),
+    ],
+)
+def test_unknown_names_are_refused_in_one_sentence(arguments, names):
+    with pytest.raises(SettingError) as refusal:
+        runs_of(*arguments)
+    assert all(name in str(refusal.value) for name in names)

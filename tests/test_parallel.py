@@ -1,0 +1,202 @@
+"""Tasks in worker processes: each done once, an error passed on, a killed worker survived, and the time left told."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from processes import is_alive, wait_until
+
+from mecsim.experiments.parallel import (
+    LINE_EVERY_S,
+    MOST_LOSSES,
+    THREAD_VARIABLES,
+    Progress,
+    WorkersLost,
+    clock_time,
+    duration_s,
+    run_tasks,
+)
+
+
+class Task(NamedTuple):
+    """One line to write, and whether something happens first."""
+
+    folder: Path
+    name: str
+    trouble: str = ""
+
+
+def work(task: Task) -> None:
+    """Writes down the threads that a worker is allowed, after the trouble that was ordered."""
+    tried = task.folder / f"{task.name}.tried"
+    before = tried.read_text() if tried.exists() else ""
+    tried.write_text(before + "x")
+    if task.trouble == "error":
+        raise ValueError(f"{task.name} cannot be done")
+    if task.trouble == "killed always" or (task.trouble == "killed once" and not before):
+        os.kill(os.getpid(), signal.SIGKILL)
+    (task.folder / task.name).write_text(" ".join(os.environ.get(name, "") for name in THREAD_VARIABLES))
+
+
+def do(tasks: list[Task]) -> None:
+    run_tasks(work, tasks, [1.0] * len(tasks), workers=1)
+
+
+def results(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.suffix)
+
+
+def test_every_task_is_done_once_with_one_thread(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    do([Task(tmp_path, name) for name in "abc"])
+    assert results(tmp_path) == ["a", "b", "c"]
+    for name in "abc":
+        assert (tmp_path / name).read_text() == "1 1 1"
+        assert (tmp_path / f"{name}.tried").read_text() == "x"
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_nothing_to_do(tmp_path) -> None:
+    do([])
+    assert results(tmp_path) == []
+
+
+def test_an_error_in_a_task_is_passed_on(tmp_path) -> None:
+    with pytest.raises(ValueError, match="b cannot be done"):
+        do([Task(tmp_path, "a"), Task(tmp_path, "b", "error")])
+    assert results(tmp_path) == ["a"]
+
+
+def test_a_killed_worker_costs_only_the_task_in_hand(tmp_path) -> None:
+    do([Task(tmp_path, "a"), Task(tmp_path, "b", "killed once"), Task(tmp_path, "c")])
+    assert results(tmp_path) == ["a", "b", "c"]
+    assert (tmp_path / "b.tried").read_text() == "xx"
+    assert (tmp_path / "c.tried").read_text() == "x"
+
+
+def test_a_task_that_always_kills_is_given_up(tmp_path) -> None:
+    with pytest.raises(WorkersLost, match="killed 4 times"):
+        do([Task(tmp_path, "a", "killed always")])
+    assert (tmp_path / "a.tried").read_text() == "x" * (MOST_LOSSES + 1)
+
+
+SLOW = """
+import os, sys, time
+from pathlib import Path
+from mecsim.experiments.parallel import run_tasks
+
+def stay(folder):
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(300)
+
+if __name__ == "__main__":
+    run_tasks(stay, [sys.argv[1]] * 2, [300.0] * 2, workers=2)
+"""
+
+
+def test_workers_end_with_a_killed_runner(tmp_path):
+    script, marks = tmp_path / "slow.py", tmp_path / "marks"
+    script.write_text(SLOW)
+    marks.mkdir()
+    started = subprocess.Popen([sys.executable, script, marks], stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(list(marks.iterdir())) == 2, seconds=60)
+    started.kill()
+    started.wait()
+    wait_until(lambda: not any(is_alive(int(mark.name)) for mark in marks.iterdir()), seconds=60)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.mark.parametrize(
+    ("costs", "workers", "expected"),
+    [([], 2, 0), ([5, 5, 5], 1, 15), ([5, 5, 5], 2, 10), ([1, 1, 9], 2, 10), ([9, 1, 1], 2, 9), ([4], 8, 4)],
+)
+def test_workers_take_up_one_task_after_the_other(costs, workers, expected) -> None:
+    assert duration_s(costs, workers) == expected
+
+
+def test_the_time_left_is_known_before_anything_is_done(clock) -> None:
+    progress = Progress("runs", [100.0, 100.0, 2.0, 2.0], workers=2, clock=clock)
+    assert progress.left_s() == pytest.approx(102.0)
+    clock.forward(30.0)
+    assert progress.left_s() == pytest.approx(72.0)
+    clock.forward(300.0)
+    assert progress.left_s() == 0.0
+
+
+def test_a_slower_machine_is_noticed(clock) -> None:
+    progress = Progress("runs", [10.0] * 1000, workers=1, clock=clock)
+    for number in range(500):
+        clock.forward(20.0)
+        progress.advance(number)
+    assert progress.left_s() == pytest.approx(500 * 20.0, rel=0.01)
+
+
+def test_long_and_short_tasks_count_as_what_they_cost(clock) -> None:
+    progress = Progress("runs", [1.0] * 50 + [99.0] * 50, workers=1, clock=clock)
+    for number in range(50):
+        clock.forward(1.0)
+        progress.advance(number)
+    assert progress.left_s() == pytest.approx(50 * 99.0)
+
+
+def test_a_long_task_at_the_end_is_not_shared_between_workers(clock) -> None:
+    progress = Progress("runs", [10.0, 10.0, 100.0], workers=2, clock=clock)
+    clock.forward(10.0)
+    progress.advance(0)
+    progress.advance(1)
+    assert 100.0 <= progress.left_s() < 200.0
+
+
+def test_a_log_file_gets_a_line_a_minute_and_the_last(clock, capsys) -> None:
+    with Progress("runs", [30.0] * 4, workers=1, clock=clock) as progress:
+        for number in range(4):
+            clock.forward(LINE_EVERY_S / 2)
+            progress.advance(number)
+    assert capsys.readouterr().err.splitlines() == [
+        "runs: 0 of 4 done in 0:00:00, about 0:02:00 left",
+        "runs: 2 of 4 done in 0:01:00, about 0:01:00 left",
+        "runs: 4 of 4 done in 0:02:00",
+    ]
+
+
+def test_a_terminal_gets_a_bar(clock, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with Progress("runs", [10.0, 30.0], workers=1, clock=clock) as progress:
+        clock.forward(30.0)
+        progress.advance(1)
+    shown = capsys.readouterr().err.split("\r")
+    assert any("0%|" in line and "runs: 0 of 2 done in 0:00:00, about 0:00:40 left" in line for line in shown)
+    assert any("75%|" in line and "runs: 1 of 2 done" in line for line in shown)
+
+
+def test_nothing_to_do_is_not_shown(capsys) -> None:
+    with Progress("runs", [], 1) as progress:
+        progress.show()
+    assert capsys.readouterr().err == ""
+
+
+def test_the_time_of_a_clock() -> None:
+    assert clock_time(3723.4) == "1:02:03"

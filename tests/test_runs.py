@@ -1,0 +1,312 @@
+"""A run: its name, its training and evaluation, and a training that is cut off and goes on with the same bits."""
+
+import json
+from collections.abc import Callable as Function
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from stored import put_run
+
+from mecsim.agents import make_agent
+from mecsim.agents.ddqn import DDQNSettings
+from mecsim.agents.into import INTOSettings
+from mecsim.experiments import runs
+from mecsim.experiments.checkpoints import (
+    CheckpointError,
+    read_tensors,
+    resume,
+    save_checkpoint,
+    write_tensors,
+)
+from mecsim.experiments.panels import RunStore
+from mecsim.experiments.runs import (
+    EVALUATION_WORLDS,
+    Run,
+    changed_defaults,
+    measure,
+    record_defaults,
+    reference_states,
+    run_job,
+)
+from mecsim.experiments.store import NUMERICS, read_meta
+from mecsim.scenario import Scenario
+from mecsim.settings import SettingError
+from mecsim.system import PhysicalSystem, outcome
+from mecsim.training import Callback, rollout, train
+from mecsim.twin import Deviation, DigitalTwin
+
+SMALL = {"actor_hidden": (16, 8), "critic_hidden": (16, 8), "batch_size": 8}
+
+
+def small_run(seed: int = 0, **changes) -> Run:
+    settings = {"agent": "INTO", "settings": SMALL, "slots": 30, "evaluation_slots": 5, "seed": seed}
+    return Run(**{**settings, **changes})
+
+
+def stop_at(slot: int) -> Function:
+    """What a callback tells, until it interrupts the training."""
+    told = []
+
+    def tell(callback: Callback, income: float) -> float:
+        told.append(income)
+        if len(told) > slot:
+            raise KeyboardInterrupt
+        return income
+
+    return tell
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"slots": 31},
+        {"evaluation_slots": 6},
+        {"preset": "printed"},
+        {"changes": {"tau_s": 4.0}},
+        {"refinement": {"reading": "one-shot"}},
+        {"settings": {**SMALL, "gamma": 0.5}},
+    ],
+)
+def test_the_key_depends_on_every_setting(change):
+    assert small_run(**change).key != small_run().key
+
+
+def test_the_key_does_not_depend_on_how_a_default_is_spelt():
+    spelt_out = small_run(
+        settings={**SMALL, "gamma": 0.99}, changes={"tau_s": 3.0, "cpu_hz": (5e9, 5e9, 5e9)}
+    )
+    assert spelt_out.key == small_run().key
+
+
+def test_a_per_bs_value_that_differs_between_bss_counts():
+    keys = {
+        small_run(changes={"award_scale": scale}).key
+        for scale in (1.0, 2.0, (2.0, 2.0, 2.0), (2.0, 1.0, 1.0))
+    }
+    assert len(keys) == 3
+
+
+def test_the_key_depends_on_the_numerics(monkeypatch):
+    before = small_run().key
+    monkeypatch.setattr("mecsim.experiments.runs.NUMERICS", NUMERICS + 1)
+    assert small_run().key != before
+
+
+def test_a_run_is_stored_with_what_made_it_and_gives_the_same_bits_again(tmp_path):
+    run = small_run()
+    path = put_run(run, tmp_path)
+    table = pd.read_parquet(path)
+    again = measure(run).astype(dict.fromkeys(("run", "agent", "preset", "changes", "metric"), str))
+    pd.testing.assert_frame_equal(table, again, check_exact=True)
+    curve = table[table["metric"] == "training income"]
+    assert list(curve["slot"]) == list(range(30))
+    assert set(table.loc[table["slot"] == -1, "metric"]) >= {"income", "offloading BS-1", "idle CPU BS-3"}
+    meta = read_meta(path)
+    assert Run(**meta["run"]).key == run.key
+    assert {"versions", "revision", "numerics"} <= set(meta)
+
+
+def test_the_checkpoint_goes_once_the_run_is_stored(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "CHECKPOINT_EVERY", 10)
+    checkpoint, run = tmp_path / "training.safetensors", small_run()
+    job, store = run_job(run, checkpoint), RunStore(tmp_path / "runs")
+    content = store.content(job)
+    assert checkpoint.exists()
+    store.write(job, content)
+    assert not checkpoint.exists()
+
+
+def test_reference_states_are_the_same_for_every_agent_and_have_an_income_each():
+    trained = small_run(slots=0, evaluation_slots=100)
+    rule = Run(agent="all-on", slots=0, evaluation_slots=100)
+    states = list(reference_states(trained))
+    assert [state.slot for state in states] == [49, 99]
+    for one, other in zip(states, reference_states(rule), strict=True):
+        assert all(np.array_equal(left, vars(other)[name]) for name, left in vars(one).items())
+    table = measure(trained).query("metric == 'reference income'")
+    agent = trained.make_agent()
+    for state, found in zip(states, table.itertuples(), strict=True):
+        expected = outcome(trained.scenario(), state, agent.act(state)).income
+        assert (found.slot, found.value) == (state.slot, np.float32(expected))
+
+
+class TestChange:
+    def run(self, **changes):
+        usual = {"slots": 30, "shift": {"award_scale": (3, 1, 1)}, "shift_at": 20, "evaluation_slots": 50}
+        return Run(agent="INTO", settings=SMALL, **{**usual, **changes})
+
+    def test_a_run_without_a_change_keeps_its_key(self):
+        assert Run(agent="INTO").departures().keys() == Run(agent="OLNPO").departures().keys()
+        assert "shift" not in Run(agent="INTO").departures()
+        assert len({Run(agent="INTO").key, self.run().key, self.run(shift_at=10).key}) == 3
+
+    def test_training_goes_on_in_the_changed_world_with_queues_and_streams_as_they_were(self):
+        run = self.run()
+        stored = measure(run).query("metric == 'training income'")["value"]
+        learner, old = run.make_agent(), DigitalTwin(run.scenario(), run.seed)
+        first = train(learner, old, 20, progress=False)
+        new = DigitalTwin(run.shifted(), run.seed)
+        new.restore(old.snapshot())
+        assert np.array_equal(new.state.energy_j, old.state.energy_j)
+        both = train(learner, new, 30, first.tolist(), progress=False)
+        assert np.array_equal(stored.to_numpy(), both.astype(np.float32))
+        plain = self.run(shift={}, shift_at=0)
+        unchanged = measure(plain).query("metric == 'training income'")["value"]
+        assert np.array_equal(stored[:21], unchanged[:21])
+        assert stored[22:].mean() > unchanged[22:].mean()
+
+    @pytest.mark.parametrize("cut", [15, 25], ids=["before the change", "after it"])
+    def test_a_training_that_was_cut_off_gives_the_same_bits(self, tmp_path, monkeypatch, cut):
+        run, checkpoint = self.run(), tmp_path / "training.safetensors"
+        monkeypatch.setattr(runs, "CHECKPOINT_EVERY", 5)
+        whole = measure(run)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Callback, "told", stop_at(cut + 1))
+            with pytest.raises(KeyboardInterrupt):
+                measure(run, checkpoint)
+        left = run.make_agent()
+        assert len(resume(checkpoint, left, DigitalTwin(run.shifted(), run.seed), run.key)) == cut
+        pd.testing.assert_frame_equal(measure(run, checkpoint), whole, check_exact=True)
+
+    def test_only_what_an_agent_sees_in_its_state_may_change(self):
+        with pytest.raises(SettingError, match=r"shift = .*award_scale.*alone"):
+            self.run(shift={"bandwidth_hz": 2e6})
+
+
+class TestImperfectTwin:
+    def run(self, **deviation):
+        return Run(agent="INTO", settings=SMALL, slots=30, evaluation_slots=20, deviation=deviation)
+
+    def test_a_run_with_a_perfect_twin_keeps_its_key(self):
+        assert self.run().key == self.run(gain_noise=0.0).key != self.run(gain_noise=0.1).key
+        assert "deviation" not in self.run(gain_bias=1.0).departures()
+
+    def test_it_trains_in_the_twin_and_decides_on_the_plant_by_what_the_twin_tells(self):
+        run = self.run(gain_noise=0.3, harvest_bias=1.1)
+        stored = measure(run)
+        learner, deviation = run.make_agent(), Deviation(gain_noise=0.3, harvest_bias=1.1)
+        trained = train(learner, DigitalTwin(run.scenario(), 0, deviation), 30, progress=False)
+        assert np.array_equal(
+            stored.query("metric == 'training income'")["value"], trained.astype(np.float32)
+        )
+        plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS)
+        seen = DigitalTwin(run.scenario(), EVALUATION_WORLDS, deviation)
+        income = rollout(learner, plant, 20, seen).income.mean()
+        assert stored.query("metric == 'income'")["value"].item() == np.float32(income)
+        assert not (stored["metric"] == "reference income").any()
+
+    def test_an_outdated_twin_is_what_the_agent_knows_but_not_what_the_plant_is(self):
+        run = self.run(outdated={"mean_gain": 0.1})
+        assert run.make_agent().scenario.mean_gain == run.believed().mean_gain == 0.1
+        assert run.scenario().mean_gain == run.shifted().mean_gain == 0.5
+
+    def test_an_unknown_field_is_refused_by_name(self):
+        with pytest.raises(
+            SettingError, match="Deviation has no field 'gain_nois': did you mean 'gain_noise'"
+        ):
+            self.run(gain_nois=0.1).departures()
+
+
+SETTINGS = {
+    "INTO": INTOSettings(actor_hidden=(16, 8), critic_hidden=(16, 8), batch_size=8, replay_size=20),
+    "DDQN": DDQNSettings(hidden=(16, 8), batch_size=8, replay_size=20, epsilon_slots=30),
+}
+DEVIATION = Deviation(gain_noise=0.2, harvest_noise=0.1)
+
+
+def start(agent: str, **changes):
+    scenario = Scenario(devices=(3, 4), fading="ar1", state_rate="last-slot", **changes)
+    return make_agent(agent, scenario, 5, settings=SETTINGS[agent]), DigitalTwin(scenario, 5, DEVIATION)
+
+
+@pytest.mark.parametrize("agent", SETTINGS)
+@pytest.mark.parametrize("cut", [3, 30])
+def test_resuming_gives_the_same_bits_as_not_stopping(agent, cut, tmp_path):
+    learner, twin = start(agent)
+    whole = train(learner, twin, 45, progress=False)
+
+    first, its_twin = start(agent)
+    incomes = train(first, its_twin, cut, progress=False).tolist()
+    save_checkpoint(tmp_path / "cut", first, its_twin, incomes, "key")
+    second, new_twin = start(agent)
+    done = resume(tmp_path / "cut", second, new_twin, "key")
+    resumed = train(second, new_twin, 45, done, progress=False)
+
+    assert resumed.tolist() == whole.tolist()
+    for name, value in learner.tensors().items():
+        assert torch.equal(value, second.tensors()[name]), name
+
+
+def test_another_runs_checkpoint_is_refused(tmp_path):
+    learner, twin = start("INTO")
+    save_checkpoint(tmp_path / "one", learner, twin, [], "one run")
+    with pytest.raises(CheckpointError, match="'one run', not of 'another'"):
+        resume(tmp_path / "one", learner, twin, "another")
+
+
+def test_a_damaged_or_missing_file_is_refused_by_name(tmp_path):
+    write_tensors(tmp_path / "policy", {"weight": torch.ones(2)}, {"agent": "INTO"})
+    assert read_tensors(tmp_path / "policy").about == {"agent": "INTO"}
+    (tmp_path / "short").write_bytes((tmp_path / "policy").read_bytes()[:-4])
+    for name in ("short", "absent"):
+        with pytest.raises(CheckpointError, match=f"{name} is not a readable checkpoint"):
+            read_tensors(tmp_path / name)
+
+
+def rewrite(path, change) -> None:
+    written = json.loads(path.read_text())
+    change(written)
+    path.write_text(json.dumps(written))
+
+
+def test_what_is_recorded_is_what_is_in_use(tmp_path) -> None:
+    path = tmp_path / "defaults.json"
+    assert changed_defaults(path) == []
+    record_defaults(path)
+    assert changed_defaults(path) == []
+    recorded = json.loads(path.read_text())["defaults"]
+    assert recorded["Scenario"]["tau_s"] == 3.0
+    assert recorded["INTOSettings"]["actor_hidden"] == [3000, 1000]
+    assert set(recorded) == {"Scenario", "Refinement", "Deviation", "INTOSettings", "DDQNSettings"}
+
+
+def test_a_changed_default_is_named_and_never_written_over(tmp_path) -> None:
+    path = tmp_path / "defaults.json"
+    record_defaults(path)
+    rewrite(path, lambda written: written["defaults"]["Scenario"].update(tau_s=4.0))
+    for _ in range(2):
+        (sentence,) = changed_defaults(path)
+        assert sentence.startswith("the default of Scenario.tau_s was 4.0")
+        assert "is 3.0 now" in sentence
+        record_defaults(path)
+
+
+def test_a_field_that_is_gone_is_named(tmp_path) -> None:
+    path = tmp_path / "defaults.json"
+    record_defaults(path)
+    rewrite(path, lambda written: written["defaults"]["Refinement"].update(colour="blue"))
+    assert "Refinement.colour was 'blue'" in changed_defaults(path)[0]
+
+
+def test_a_new_field_is_written_down_beside_the_others(tmp_path) -> None:
+    path = tmp_path / "defaults.json"
+    record_defaults(path)
+    rewrite(path, lambda written: written["defaults"]["Scenario"].pop("tau_s"))
+    assert changed_defaults(path) == []
+    record_defaults(path)
+    assert json.loads(path.read_text())["defaults"]["Scenario"]["tau_s"] == 3.0
+
+
+def test_other_numerics_start_anew(tmp_path) -> None:
+    path = tmp_path / "defaults.json"
+    record_defaults(path)
+    rewrite(path, lambda written: written.update(numerics=NUMERICS - 1))
+    rewrite(path, lambda written: written["defaults"]["Scenario"].update(tau_s=4.0))
+    assert changed_defaults(path) == []
+    record_defaults(path)
+    assert json.loads(path.read_text())["numerics"] == NUMERICS
+    assert json.loads(path.read_text())["defaults"]["Scenario"]["tau_s"] == 3.0
