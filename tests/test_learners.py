@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 from torch import nn
-from worlds import TINY, assert_same_bits, random_state, stacked
+from worlds import TINY, assert_same_bits, random_state, same_bits, stacked
 
 from mecsim.agents import make_agent
 from mecsim.agents.ddqn import DDQN, DDQNSettings
@@ -62,10 +62,6 @@ def flat(network: nn.Module) -> np.ndarray:
 
 def bits(agent: Learner) -> dict[str, bytes]:
     return {part: flat(network).tobytes() for part, network in agent.networks.items()}
-
-
-def same_action(one, other) -> bool:
-    return (one.placement.tolist(), one.cpu_hz.tolist()) == (other.placement.tolist(), other.cpu_hz.tolist())
 
 
 class TestSettings:
@@ -152,7 +148,7 @@ class TestEither:
         before = json.dumps(agent.position())
         decided = [agent.act(random_state(WORLD, seed)) for seed in range(4)]
         assert json.dumps(agent.position()) == before
-        assert all(same_action(agent.explore(random_state(WORLD, i)), one) for i, one in enumerate(decided))
+        assert all(same_bits(agent.explore(random_state(WORLD, i)), one) for i, one in enumerate(decided))
 
     def test_what_was_executed_is_stored_a11(self, name) -> None:
         agent, twin = small(name), DigitalTwin(WORLD, 0)
@@ -240,8 +236,8 @@ class TestINTO:
         for part in (proto.offload, proto.peer, proto.cpu_share):
             assert (part > 0).all()
             assert (part < 1).all()
-        assert same_action(agent.act(state), refine(WORLD, state, proto))
-        assert same_action(agent.act(state), refine(WORLD, state, proto._replace(order=None)))
+        assert same_bits(agent.act(state), refine(WORLD, state, proto))
+        assert same_bits(agent.act(state), refine(WORLD, state, proto._replace(order=None)))
 
     def test_a_saturated_actor_still_prefers_the_bs_of_its_largest_y(self) -> None:
         agent, state = small("INTO"), random_state(WORLD, 1)

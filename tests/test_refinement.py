@@ -283,6 +283,13 @@ class TestByHand:
         assert action.placement.tolist() == [0, -1, 0]
         assert action.cpu_hz == pytest.approx([2.5e9, 0.0, 2e9], rel=1e-12)
 
+    @pytest.mark.parametrize("reading", READINGS)
+    def test_what_fills_a_bs_to_the_last_hz_fits_10(self, reading) -> None:
+        scenario, state = one_cell(2)
+        settings, share = Refinement(reading=reading, cpu="actor"), np.array([[0.5], [0.5]])
+        action = refine_discrete(scenario, state, np.zeros(2, int), settings, share)
+        assert action.cpu_hz.tolist() == [2.5e9, 2.5e9]
+
     def test_the_actor_s_cpu_is_cut_to_c4(self) -> None:
         scenario, state = one_cell(2)
         share = np.array([[7.0], [-3.0]])
