@@ -1,5 +1,7 @@
 """mecsim/CollaborativeMEC-v0, one twin and many: what Gymnasium expects, seeding, and true action masks."""
 
+from dataclasses import replace
+
 import gymnasium
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import batch_space
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from worlds import TINY, random_placement, scenarios, seeds
 
 import mecsim.env
@@ -17,7 +20,7 @@ from mecsim.settings import SettingError
 from mecsim.twin import DigitalTwin
 
 
-def episode(env: gymnasium.Env, seed: int | None, slots: int = 6) -> list:
+def episode(env: gymnasium.Env | VectorEnv, seed: int | None, slots: int = 6) -> list:
     """Observations and rewards of a few slots under actions that do not depend on anything."""
     rng = np.random.default_rng(0)
     observation, _ = env.reset(seed=seed)
@@ -25,9 +28,9 @@ def episode(env: gymnasium.Env, seed: int | None, slots: int = 6) -> list:
     for _ in range(slots):
         action = rng.random(env.action_space.shape).astype(np.float32)
         observation, reward, terminated, truncated, _ = env.step(action)
-        assert not terminated
-        assert not truncated
-        seen += [observation.tolist(), reward]
+        assert not np.any(terminated)
+        assert not np.any(truncated)
+        seen += [observation.tolist(), np.asarray(reward).tolist()]
     return seen
 
 
@@ -56,19 +59,64 @@ class TestCheckers:
         assert ends == [(False, False), (False, False), (False, True)]
 
 
+def made(num_envs: int = 4, **settings: object) -> VectorEnv:
+    return gymnasium.make_vec(ID, num_envs=num_envs, vectorization_mode="vector_entry_point", **settings)
+
+
+def one(**settings: object) -> gymnasium.Env:
+    return gymnasium.make(ID, **settings).unwrapped
+
+
+ONE_AND_MANY = pytest.mark.parametrize("make", [one, made])
+
+
+@ONE_AND_MANY
+class TestOneAndMany:
+    def test_reset_comes_first(self, make) -> None:
+        env = make(scenario=TINY)
+        with pytest.raises(gymnasium.error.ResetNeeded, match="reset"):
+            env.step(env.action_space.sample())
+
+    def test_a_nan_is_refused(self, make) -> None:
+        env = make(scenario=TINY)
+        env.reset(seed=0)
+        actions = env.action_space.sample()
+        actions[..., 0] = np.nan
+        with pytest.raises(ValueError, match="proto-action offload holds a NaN"):
+            env.step(actions)
+
+    def test_a_preset_that_does_not_exist_is_refused(self, make) -> None:
+        with pytest.raises(SettingError, match="preset = 'papers' is not allowed"):
+            make(scenario="papers")
+
+    def test_the_same_seed_is_the_same_world_and_without_one_the_worlds_go_on_from_the_last(
+        self, make
+    ) -> None:
+        first, second = make(scenario=TINY), make(scenario=TINY)
+        worlds = [[episode(env, seed) for seed in (5, None, None, 5, 6)] for env in (first, second)]
+        assert worlds[0] == worlds[1]
+        start, following, then, again, other = worlds[0]
+        assert start == again
+        assert all(start != world for world in (following, then, other))
+        assert following != then
+
+    def test_unseeded_worlds_differ(self, make) -> None:
+        assert episode(make(scenario=TINY), None) != episode(make(scenario=TINY), None)
+
+
 class TestSpaces:
     @pytest.mark.parametrize("preset", PRESETS)
     def test_shapes_and_bounds(self, preset) -> None:
-        env = CollaborativeMEC(preset)
+        env, many = CollaborativeMEC(preset), made(3, scenario=preset)
         assert env.observation_space == gymnasium.spaces.Box(-1.0, 1.0, (999,), np.float32)
         assert env.action_space == gymnasium.spaces.Box(0.0, 1.0, (1155,), np.float32)
         observation, info = env.reset(seed=0)
         assert env.observation_space.contains(observation)
         assert info == {}
-
-    def test_a_preset_that_does_not_exist_is_refused(self) -> None:
-        with pytest.raises(SettingError, match="preset = 'papers' is not allowed"):
-            CollaborativeMEC("papers")
+        assert many.single_observation_space == env.observation_space
+        assert many.single_action_space == env.action_space
+        assert many.observation_space == batch_space(env.observation_space, 3)
+        assert many.action_space == batch_space(env.action_space, 3)
 
 
 class TestStep:
@@ -90,38 +138,6 @@ class TestStep:
             paid += reward
         assert paid > 0
 
-    def test_a_nan_is_refused(self) -> None:
-        env = CollaborativeMEC(TINY)
-        env.reset(seed=0)
-        action = np.full(env.action_space.shape, 0.5, np.float32)
-        action[0] = np.nan
-        with pytest.raises(ValueError, match="proto-action offload holds a NaN"):
-            env.step(action)
-
-    @pytest.mark.parametrize("call", ["step", "action_masks"])
-    def test_reset_comes_first(self, call) -> None:
-        env = CollaborativeMEC(TINY)
-        arguments = (env.action_space.sample(),) if call == "step" else ()
-        with pytest.raises(gymnasium.error.ResetNeeded, match="reset"):
-            getattr(env, call)(*arguments)
-
-
-class TestSeeding:
-    def test_the_same_seed_is_the_same_world(self) -> None:
-        one, other = CollaborativeMEC(TINY), CollaborativeMEC(TINY)
-        assert episode(one, 5) == episode(other, 5)
-        assert episode(one, 5) == episode(other, 5)
-        assert episode(one, 5) != episode(one, 6)
-
-    def test_without_a_seed_the_worlds_go_on_from_the_last_one(self) -> None:
-        one, other = CollaborativeMEC(TINY), CollaborativeMEC(TINY)
-        worlds = [[episode(env, 5), episode(env, None), episode(env, None)] for env in (one, other)]
-        assert worlds[0] == worlds[1]
-        assert worlds[0][0] != worlds[0][1] != worlds[0][2]
-
-    def test_unseeded_worlds_differ(self) -> None:
-        assert episode(CollaborativeMEC(TINY), None) != episode(CollaborativeMEC(TINY), None)
-
 
 class TestActionMasks:
     @staticmethod
@@ -134,15 +150,13 @@ class TestActionMasks:
         return env, env.action_masks()
 
     @given(scenarios(), seeds)
+    @hypothesis_settings(max_examples=50)
     def test_a_choice_is_masked_where_it_fails_even_alone(self, scenario, seed) -> None:
         """With more CPU than anyone needs, an offer made alone is kept exactly where the mask is True."""
         env, masks = self.world(scenario, seed)
         state = env.twin.state
         boundless = scenario.replace(cpu_hz=1e18)
-        plenty = DigitalTwin(boundless, 0)
-        plenty.update(state)
-        known = plenty.state
-        known = type(known)(**{**vars(known), "cpu_hz": boundless.per_bs("cpu_hz")})
+        known = replace(state, cpu_hz=boundless.per_bs("cpu_hz"))
         assert masks.shape == (scenario.n_devices, 1 + scenario.n_bs)
         assert masks[:, 0].all()
         for device in range(scenario.n_devices):
@@ -159,6 +173,10 @@ class TestActionMasks:
         for device in np.flatnonzero(action.offload):
             assert masks[device, 1 + action.placement[device]]
 
+    def test_reset_comes_first(self) -> None:
+        with pytest.raises(gymnasium.error.ResetNeeded, match="reset"):
+            CollaborativeMEC(TINY).action_masks()
+
     def test_no_energy_no_choice_but_the_discard(self) -> None:
         _, masks = self.world(TINY, 0)
         assert not masks[:, 1:].any()
@@ -170,10 +188,6 @@ class TestActionMasks:
         assert masks[:, 1:].sum() == home.sum()
 
 
-def made(num_envs: int = 4, **settings: object) -> VectorEnv:
-    return gymnasium.make_vec(ID, num_envs=num_envs, vectorization_mode="vector_entry_point", **settings)
-
-
 def proposals(env: VectorEnv, slot: int) -> np.ndarray:
     return np.random.default_rng(slot).random(env.action_space.shape, dtype=np.float32)
 
@@ -182,30 +196,20 @@ class TestVectorInterface:
     def test_it_is_what_make_vec_makes(self) -> None:
         env = made(5, scenario=TINY)
         assert isinstance(env, CollaborativeMECVector)
-        assert (env.num_envs, env.spec.id) == (5, ID)
-        assert env.scenario == TINY
-
-    @pytest.mark.parametrize("preset", PRESETS)
-    def test_spaces(self, preset) -> None:
-        env, single = made(3, scenario=preset), CollaborativeMEC(preset)
-        assert env.single_observation_space == single.observation_space
-        assert env.single_action_space == single.action_space
-        assert env.observation_space == batch_space(single.observation_space, 3)
-        assert env.action_space == batch_space(single.action_space, 3)
+        assert (env.num_envs, env.spec.id, env.scenario) == (5, ID, TINY)
 
     def test_what_reset_and_step_return(self) -> None:
         env = made(4, scenario=TINY)
         observations, info = env.reset(seed=0)
         assert env.observation_space.contains(observations)
         assert info == {}
-        for slot in range(5):
-            observations, rewards, terminations, truncations, info = env.step(proposals(env, slot))
-            assert env.observation_space.contains(observations)
-            assert (rewards.shape, rewards.dtype) == ((4,), np.float64)
-            for ends in (terminations, truncations):
-                assert (ends.dtype, ends.tolist()) == (bool, [False] * 4)
-            assert info["executed"].shape == env.action_space.shape
-            assert info["completed"].shape == (4,)
+        observations, rewards, terminations, truncations, info = env.step(proposals(env, 0))
+        assert env.observation_space.contains(observations)
+        assert (rewards.shape, rewards.dtype) == ((4,), np.float64)
+        for ends in (terminations, truncations):
+            assert (ends.dtype, ends.tolist()) == (bool, [False] * 4)
+        assert info["executed"].shape == env.action_space.shape
+        assert info["completed"].shape == (4,)
 
     def test_nothing_ends_so_that_nothing_is_reset_automatically(self) -> None:
         assert made(2, scenario=TINY).metadata["autoreset_mode"] is AutoresetMode.DISABLED
@@ -217,27 +221,18 @@ class TestVectorInterface:
         assert rewards.shape == (3,)
         env.close()
 
-    def test_reset_comes_first(self) -> None:
-        env = made(2, scenario=TINY)
-        with pytest.raises(gymnasium.error.ResetNeeded, match="reset"):
-            env.step(proposals(env, 0))
-
-    def test_a_nan_is_refused(self) -> None:
-        env = made(2, scenario=TINY)
-        env.reset(seed=0)
-        actions = proposals(env, 0)
-        actions[1, 5] = np.nan
-        with pytest.raises(ValueError, match="proto-action offload holds a NaN"):
-            env.step(actions)
-
     def test_a_reset_of_some_twins_is_refused(self) -> None:
-        env = made(2, scenario=TINY)
         with pytest.raises(SettingError, match="reset_mask is not allowed"):
-            env.reset(options={"reset_mask": np.array([True, False])})
+            made(2, scenario=TINY).reset(options={"reset_mask": np.array([True, False])})
 
-    def test_a_preset_that_does_not_exist_is_refused(self) -> None:
-        with pytest.raises(SettingError, match="preset = 'papers' is not allowed"):
-            made(2, scenario="papers")
+    @pytest.mark.parametrize("seed", [[1, 2], [1, 2, 3, 4]])
+    def test_there_is_one_seed_for_each_twin(self, seed) -> None:
+        with pytest.raises(ValueError, match="it should be one number, or one for each of the 3 twins"):
+            made(3, scenario=TINY).reset(seed=seed)
+
+    def test_no_two_twins_are_alike(self) -> None:
+        for seed in (5, None):
+            assert len(np.unique(made(4, scenario=TINY).reset(seed=seed)[0], axis=0)) == 4
 
 
 class TestEqualsSingleEnvironments:
@@ -270,8 +265,7 @@ class TestEqualsSingleEnvironments:
         assert np.array_equal(fast.reset(seed=7)[0], slow.reset(seed=7)[0])
         assert self.check_slots(fast, slow, slots=4) > 0
 
-    @pytest.mark.parametrize("cpu", ["pro rata", "actor"])
-    @pytest.mark.parametrize("reading", ["reassess", "one-shot"])
+    @pytest.mark.parametrize(("reading", "cpu"), [("reassess", "actor"), ("one-shot", "pro rata")])
     def test_in_other_settings(self, reading, cpu) -> None:
         fast, slow = self.pair(TINY, 4, Refinement(reading=reading, cpu=cpu))
         assert np.array_equal(fast.reset(seed=2)[0], slow.reset(seed=2)[0])
@@ -285,19 +279,3 @@ class TestEqualsSingleEnvironments:
         for again in (seed, None, None):
             assert np.array_equal(fast.reset(seed=again)[0], slow.reset(seed=again)[0])
             self.check_slots(fast, slow, slots=2)
-
-
-class TestVectorSeeding:
-    def test_the_same_seed_is_the_same_world(self) -> None:
-        one, other = made(3, scenario=TINY), made(3, scenario=TINY)
-        assert np.array_equal(one.reset(seed=5)[0], other.reset(seed=5)[0])
-        assert not np.array_equal(one.reset(seed=5)[0], other.reset(seed=6)[0])
-
-    def test_unseeded_worlds_differ(self) -> None:
-        worlds = np.concatenate([made(3, scenario=TINY).reset()[0] for _ in range(2)])
-        assert len(np.unique(worlds, axis=0)) == 6
-
-    @pytest.mark.parametrize("seed", [[1, 2], [1, 2, 3, 4]])
-    def test_there_is_one_seed_for_each_twin(self, seed) -> None:
-        with pytest.raises(ValueError, match="it should be one number, or one for each of the 3 twins"):
-            made(3, scenario=TINY).reset(seed=seed)

@@ -19,14 +19,13 @@ from worlds import (
     same_bits,
     scenarios,
     seeds,
+    small_agent,
     stacked,
     stacked_protos,
 )
 
 from mecsim import (
     AGENTS,
-    DDQN,
-    INTO,
     PRESETS,
     Action,
     Agent,
@@ -86,7 +85,7 @@ def check_the_way(scenario, worlds: list[int], slots: int) -> float:
 class TestTheWayOfOneWorld:
     @pytest.mark.parametrize("preset", PRESETS)
     def test_at_the_paper_s_size(self, preset) -> None:
-        assert check_the_way(Scenario.preset(preset), [5, 0, 70], slots=8) > 0
+        assert check_the_way(Scenario.preset(preset), [5, 0, 70], slots=6) > 0
 
     @pytest.mark.parametrize(
         "changes",
@@ -147,17 +146,20 @@ class TestTheWayOfOneWorld:
             twins.step(action)
 
 
+def check_refine(scenario: Scenario, states: list, protos: list, settings: Refinement) -> Action:
+    batch = refine(scenario, stacked(states), stacked_protos(protos), settings)
+    assert_same_bits(batch, [refine(scenario, *pair, settings) for pair in zip(states, protos, strict=True)])
+    return batch
+
+
 class TestAlgorithm1:
     @given(scenarios(), seeds, st.sampled_from(EVERY_SETTING))
-    @hypothesis_settings(max_examples=150)
+    @hypothesis_settings(max_examples=100)
     def test_in_any_system_and_every_setting(self, scenario, seed, settings) -> None:
         rng, shape = np.random.default_rng(seed), (4, scenario.n_devices)
         states, shielded = [random_state(scenario, seed + i) for i in range(4)], rng.random(shape) < 0.5
         protos = [random_proto(scenario, seed + i) for i in range(4)]
-        batch = refine(scenario, stacked(states), stacked_protos(protos), settings)
-        assert_same_bits(
-            batch, [refine(scenario, *pair, settings) for pair in zip(states, protos, strict=True)]
-        )
+        check_refine(scenario, states, protos, settings)
         placements = np.stack([random_placement(scenario, seed + i) for i in range(4)])
         share = rng.uniform(-0.1, 1.1, (*shape, scenario.n_bs))
         batch = refine_discrete(scenario, stacked(states), placements, settings, share, shielded)
@@ -171,32 +173,17 @@ class TestAlgorithm1:
         scenario = Scenario.preset("printed")
         states = [random_state(scenario, 17 + i) for i in range(3)]
         protos = [random_proto(scenario, 17 + i) for i in range(3)]
-        batch = refine(scenario, stacked(states), stacked_protos(protos), settings)
-        assert_same_bits(
-            batch, [refine(scenario, *pair, settings) for pair in zip(states, protos, strict=True)]
-        )
-        assert batch.offload.any()
-
-    def test_nothing_given_is_changed(self) -> None:
-        state = stacked([random_state(TINY, 3 + i) for i in range(4)])
-        proto = stacked_protos([random_proto(TINY, i) for i in range(4)])
-        placement = np.stack([random_placement(TINY, i) for i in range(4)])
-        shielded = placement == TINY.cell
-        values = [*proto[:3], placement, shielded, *vars(state).values()]
-        before = [np.array(value) for value in values]
-        refine(TINY, state, proto)
-        for settings in EVERY_SETTING:
-            refine_discrete(TINY, state, placement, settings, proto.cpu_share, shielded)
-        assert all(np.array_equal(one, other) for one, other in zip(before, values, strict=True))
+        assert check_refine(scenario, states, protos, settings).offload.any()
 
 
 class TestAgents:
-    @pytest.mark.parametrize("name", ["OLNPO", "LPWPO", "all-on", "greedy", "thrifty"])
+    @pytest.mark.parametrize("name", ["OLNPO", "LPWPO", "all-on"])
     @given(scenarios(), seeds)
-    @hypothesis_settings(max_examples=30)
-    def test_rules_decide_for_each_state_as_alone(self, name, scenario, seed) -> None:
+    @hypothesis_settings(max_examples=50)
+    def test_vectorised_rules_decide_for_each_state_as_alone(self, name, scenario, seed) -> None:
         agent, states = make_agent(name, scenario), [random_state(scenario, seed + i) for i in range(4)]
-        assert_same_bits(agent.decide(stacked(states)), [agent.act(state) for state in states])
+        assert agent.vectorized
+        assert_same_bits(agent.act(stacked(states)), [agent.act(state) for state in states])
 
     @pytest.mark.parametrize("name", ["OLNPO", "LPWPO", "all-on"])
     def test_rules_in_worlds_with_numbers_of_their_own(self, name) -> None:
@@ -210,8 +197,7 @@ class TestAgents:
 
     @pytest.mark.parametrize("cpu", ["least", "actor"])
     def test_into_gives_the_proto_action_of_each_state_but_for_rounding(self, cpu) -> None:
-        settings = INTO.Settings(actor_hidden=(16, 8), critic_hidden=(4,))
-        agent = INTO(TINY.replace(initial_energy_j=1.0), 3, Refinement(cpu=cpu), settings)
+        agent = small_agent("INTO", TINY.replace(initial_energy_j=1.0), 3, refinement=Refinement(cpu=cpu))
         states = [random_state(agent.scenario, i) for i in range(5)]
         proto, batch = agent.proto_action(stacked(states)), agent.act(stacked(states))
         assert len(np.unique(proto.offload, axis=0)) == 5
@@ -224,15 +210,6 @@ class TestAgents:
                 Action(batch.placement[world : world + 1], batch.cpu_hz[world : world + 1]),
                 [refine(agent.scenario, state, own, agent.refinement)],
             )
-
-    def test_ddqn_chooses_for_each_state_as_alone(self) -> None:
-        agent, states = (
-            DDQN(TINY, 3, settings=DDQN.Settings(hidden=(16, 8))),
-            [random_state(TINY, i) for i in range(5)],
-        )
-        batch = agent.act(stacked(states))
-        assert_same_bits(batch, [agent.act(state) for state in states])
-        assert len(np.unique(batch.placement, axis=0)) > 1
 
     def test_a_newcomer_s_agent_that_knows_single_states_alone(self) -> None:
         class Idle(Agent):
@@ -250,20 +227,20 @@ class TestAgents:
 
     @pytest.mark.parametrize("name", AGENTS)
     def test_every_agent_of_the_table_decides_for_many_worlds(self, name) -> None:
-        agent, systems = make_agent(name, TINY), PhysicalSystem(TINY, [4, 0, 31])
-        record = rollout(agent, systems, 6)
+        agent = small_agent(name, TINY)
+        record = rollout(agent, PhysicalSystem(TINY, [4, 0, 31]), 6)
         assert [field.shape for field in record] == [(6, 3), (6, 3, 3), (6, 3, 3), (6, 3), (6, 3)]
         for world, seed in enumerate((4, 0, 31)):
-            alone = rollout(agent, PhysicalSystem(TINY, seed), 6)
-            assert record.income[:, world].tolist() == alone.income.tolist()
+            for field, expected in zip(record, rollout(agent, PhysicalSystem(TINY, seed), 6), strict=True):
+                assert np.array_equal(field[:, world], expected)
+        assert len(np.unique(record.income, axis=1).T) == 3
 
 
 class TestSavedAndCopied:
     @pytest.mark.parametrize("seed", [7, [7, 3]])
-    @pytest.mark.parametrize("fading", ["exponential", "ar1"])
     @pytest.mark.parametrize("make", [PhysicalSystem, DigitalTwin])
-    def test_a_snapshot_a_deep_copy_and_a_pickle_go_on_with_the_same_bits(self, make, fading, seed) -> None:
-        scenario = TINY.replace(fading=fading, mean_gain=1.0)
+    def test_a_snapshot_a_deep_copy_and_a_pickle_go_on_with_the_same_bits(self, make, seed) -> None:
+        scenario = TINY.replace(fading="ar1", mean_gain=1.0)
         system, agent = make(scenario, seed), make_agent("all-on", scenario)
         rollout(agent, system, 3)
         saved, copied = json.dumps(system.snapshot()), copy.deepcopy(system)
@@ -300,6 +277,7 @@ class TestBorders:
     @pytest.mark.parametrize(
         ("scenario", "seed", "message"),
         [
+            (TINY, [3, -1], "seed = -1 is not allowed"),
             (TINY, [], r"seed = \[\] is not allowed: there should be at least one world"),
             ([], 0, r"scenario = \[\] is not allowed: there should be at least one world"),
             (
@@ -313,17 +291,5 @@ class TestBorders:
         ],
     )
     def test_what_is_refused(self, scenario, seed, message) -> None:
-        with pytest.raises(SettingError, match=message):
+        with pytest.raises(ValueError, match=message):
             PhysicalSystem(scenario, seed)
-
-    def test_a_negative_seed_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="seed = -1 is not allowed"):
-            PhysicalSystem(TINY, [3, -1])
-
-    @pytest.mark.parametrize("field", ["offload", "peer", "cpu_share", "order"])
-    def test_a_nan_is_refused_by_name(self, field) -> None:
-        proto = stacked_protos([random_proto(TINY, i) for i in range(4)])
-        proto = proto._replace(order=proto.peer.copy())
-        getattr(proto, field).flat[40] = np.nan
-        with pytest.raises(ValueError, match=f"proto-action {field} holds a NaN"):
-            refine(TINY, stacked([random_state(TINY, i) for i in range(4)]), proto)

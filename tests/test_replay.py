@@ -24,19 +24,13 @@ def filled(stored: int, capacity: int = 5, seed: int = 0) -> Replay:
     return replay
 
 
-@pytest.mark.parametrize("stored", [1, 3, 4, 5, 6, 7, 11, 12, 13, 100])
-def test_holds_the_last_tuples_and_no_other(stored) -> None:
+@pytest.mark.parametrize("stored", [1, 4, 5, 6, 7, 12, 100])
+def test_holds_the_last_tuples_whole_and_no_other(stored) -> None:
     replay = filled(stored)
     assert len(replay) == min(stored, 5)
-    batch = replay.sample(2000)
-    drawn = batch.state[:, 0].tolist()
-    assert set(drawn) == set(range(max(stored - 5, 0), stored))
-
-
-@pytest.mark.parametrize("stored", [1, 4, 5, 6, 7, 12, 100])
-def test_every_part_of_a_tuple_belongs_together(stored) -> None:
-    batch = filled(stored).sample(2000)
+    batch = replay.sample(500)
     slot = batch.state[:, 0]
+    assert set(slot.tolist()) == set(range(max(stored - 5, 0), stored))
     assert torch.equal(batch.state, torch.stack((slot, -slot), dim=1))
     assert torch.equal(batch.action[:, 0], slot)
     assert torch.equal(batch.reward, 10 * slot)

@@ -117,6 +117,9 @@ def test_a_copy_with_changes_is_validated_and_keeps_nothing_worked_out_before() 
     for slower in (scenario.replace(cpu_hz=1e9), scenario.model_copy(update={"cpu_hz": (1e9,)})):
         assert slower.per_bs("cpu_hz").tolist() == [1e9] * 3
         assert slower == Scenario(cpu_hz=1e9)
+    assert scenario.cell.size == 165
+    bigger = scenario.replace(devices=(2, 2, 5), links="line")
+    assert (bigger.cell.size, bigger.link_rates_bps[0, 2]) == (9, 0.0)
     with pytest.raises(SettingError, match=r"Scenario\.cpu_hz = -1 is not allowed"):
         scenario.model_copy(update={"cpu_hz": -1})
     again = pickle.loads(pickle.dumps(scenario))

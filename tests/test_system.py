@@ -1,4 +1,4 @@
-"""The plant: eq. (6) slot by slot, what the state shows, and infeasible actions (A23)."""
+"""The plant: eq. (6) slot by slot, what the state shows, infeasible actions (A23), and where chance comes in."""
 
 import json
 from dataclasses import replace
@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given
+from scipy import stats
 from worlds import TINY, place, random_placement, random_state, same_bits, scenarios, seeds
 
 from mecsim import physics
 from mecsim.refinement import refine_discrete
 from mecsim.scenario import Scenario
-from mecsim.system import Action, PhysicalSystem, SystemState, outcome, uplink
+from mecsim.system import STREAMS, Action, Draw, PhysicalSystem, Sources, SystemState, outcome, stream, uplink
 
 NOTHING = place(*[-1] * TINY.n_devices)
 
@@ -203,27 +204,174 @@ class TestReproducibility:
             assert same_bits(given_to_all, idle.state)
         assert (busy.state.energy_j <= idle.state.energy_j).all()
 
-    def test_a_negative_seed_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="seed = -3 is not allowed"):
-            PhysicalSystem(TINY, -3)
-
-    @pytest.mark.parametrize("fading", ["exponential", "ar1", "path_loss"])
-    @pytest.mark.parametrize("state_rate", ["interference-free", "last-slot"])
-    def test_a_snapshot_survives_json_bit_for_bit(self, fading, state_rate) -> None:
-        scenario = TINY.replace(fading=fading, state_rate=state_rate, links="line")
+    @pytest.mark.parametrize("fading", ["exponential", "constant", "ar1", "path_loss"])
+    @pytest.mark.parametrize("power_drawn", ["once", "each slot"])
+    def test_a_snapshot_is_a_copy_that_survives_json_bit_for_bit(self, fading, power_drawn) -> None:
+        scenario = TINY.replace(
+            fading=fading, power_drawn=power_drawn, state_rate="last-slot", links="line", mean_gain=1.0
+        )
         system = PhysicalSystem(scenario, 9)
-        for _ in range(7):
+        for _ in range(4):
             system.step(feasible(system))
-        saved = json.dumps(system.snapshot())
-        expected = [(system.step(feasible(system)), system.state) for _ in range(7)]
+        saved = json.dumps(snapshot := system.snapshot())
+        expected = [(system.step(feasible(system)), system.state) for _ in range(4)]
+        assert json.dumps(snapshot) == saved
         restored = PhysicalSystem(scenario, 9)
         restored.restore(json.loads(saved))
         for result, state in expected:
             assert same_bits(restored.step(feasible(restored)), result)
             assert same_bits(restored.state, state)
 
-    def test_a_snapshot_is_a_copy(self) -> None:
-        system = PhysicalSystem(TINY, 9)
-        saved = json.dumps(snapshot := system.snapshot())
-        system.step(NOTHING)
-        assert json.dumps(snapshot) == saved
+
+def draws(scenario: Scenario, slots: int = 400, seed: int = 0) -> Draw:
+    """The draws of many slots, each field (slots, n_devices)."""
+    sources = Sources(scenario, seed)
+    return Draw(*(np.array(field) for field in zip(*(sources.draw() for _ in range(slots)), strict=True)))
+
+
+class TestRanges:
+    @pytest.mark.parametrize(
+        ("name", "low", "high"),
+        [
+            ("size_bits", 50e3, 80e3),
+            ("density_cycles_per_bit", 3000, 8000),
+            ("deadline_s", 0.2, 2.0),
+            ("award", 1, 3),
+            ("harvest_j", 3e-3, 4.5e-3),  # U[1, 1.5] mW for 3 s (A4)
+        ],
+    )
+    def test_uniform_over_the_paper_s_range(self, name, low, high) -> None:
+        values = getattr(draws(TINY), name).ravel()
+        assert low <= values.min() < values.max() < high
+        assert stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > 1e-3
+
+    def test_power_is_drawn_once_or_each_slot(self) -> None:
+        wide = Scenario(devices=(1000,))
+        once = draws(wide, slots=3).power_w
+        assert (once == once[0]).all()
+        assert stats.kstest(once[0], stats.uniform(0.05, 0.13).cdf).pvalue > 1e-3
+        each = draws(wide.replace(power_drawn="each slot"), slots=3).power_w
+        assert (each[0] != each[1]).all()
+        assert stats.kstest(each.ravel(), stats.uniform(0.05, 0.13).cdf).pvalue > 1e-3
+
+    def test_harvest_in_joules_does_not_know_the_slot(self) -> None:
+        short, long = (draws(TINY.replace(harvest_unit="energy", tau_s=tau)).harvest_j for tau in (2.0, 20.0))
+        assert np.array_equal(short, long)
+        assert 1e-3 <= short.min() < short.max() < 1.5e-3
+
+    def test_a_single_number_is_a_constant(self) -> None:
+        values = draws(TINY.replace(size_bits=6e4, award=2), slots=5)
+        assert (values.size_bits == 6e4).all()
+        assert (values.award == 2).all()
+
+
+class TestFading:
+    def test_exponential_has_mean_one_and_is_drawn_anew(self) -> None:
+        gain = draws(TINY.replace(mean_gain=0.3)).gain / 0.3
+        assert stats.kstest(gain.ravel(), stats.expon.cdf).pvalue > 1e-3
+        assert abs(lag_one(gain)) < 5 / np.sqrt(gain.size)
+
+    def test_constant(self) -> None:
+        assert (draws(TINY.replace(fading="constant", mean_gain=0.3), slots=5).gain == 0.3).all()
+
+    @pytest.mark.parametrize("memory", [0.0, 0.5, 0.9])
+    def test_ar1_has_mean_one_an_exponential_law_and_the_square_of_its_memory(self, memory) -> None:
+        """The gain is |a|^2 of a complex AR(1) a, whose autocorrelation is that of a squared."""
+        wide = Scenario(devices=(300,), fading="ar1", fading_memory=memory, mean_gain=1.0)
+        gain = draws(wide, slots=300).gain
+        effective = gain.size * (1 - memory**2) / (1 + memory**2)
+        assert abs(gain.mean() - 1.0) < 5 / np.sqrt(effective)
+        assert stats.kstest(gain[::100].ravel(), stats.expon.cdf).pvalue > 1e-3
+        assert lag_one(gain) == pytest.approx(memory**2, abs=0.03)
+
+    def test_path_loss_follows_the_place_of_a_device_in_its_cell_and_fades_around_it(self) -> None:
+        scenario = Scenario(devices=(2000,), fading="path_loss", mean_gain=2.0, path_loss_exponent=3.0)
+        gain = draws(scenario).gain
+        distance = (gain.mean(axis=0) / 2.0) ** (-1 / 3.0)  # 1 at the edge of the cell
+        assert 0.045 <= distance.min() < distance.max() < 1.1
+        uniform_over_the_disc = stats.uniform(0.05**2, 1 - 0.05**2)
+        assert stats.kstest(distance**2, uniform_over_the_disc.cdf).pvalue > 1e-3
+        assert stats.kstest(gain[0] / gain.mean(axis=0), stats.expon.cdf).pvalue > 1e-3
+
+
+def lag_one(values: np.ndarray) -> float:
+    """Autocorrelation of lag one slot, over all devices."""
+    centred = values - values.mean()
+    return float((centred[1:] * centred[:-1]).mean() / centred.var())
+
+
+class TestCommonRandomNumbers:
+    @pytest.mark.parametrize(
+        ("scale", "field"),
+        [
+            ("award_scale", "award"),
+            ("density_scale", "density_cycles_per_bit"),
+            ("gain_scale", "gain"),
+            ("harvest_scale", "harvest_j"),
+            ("size_scale", "size_bits"),
+        ],
+    )
+    def test_a_scale_multiplies_its_own_quantity_in_its_own_cell(self, scale, field) -> None:
+        plain, scaled = draws(TINY, slots=20), draws(TINY.replace(**{scale: (2.0, 1.0, 0.5)}), slots=20)
+        for name in Draw._fields:
+            factor = np.array([2.0, 1.0, 0.5])[TINY.cell] if name == field else 1.0
+            assert getattr(scaled, name) == pytest.approx(getattr(plain, name) * factor, rel=1e-15)
+
+    def test_psi_raises_the_lower_end_of_the_deadline(self) -> None:
+        plain, scaled = draws(TINY), draws(TINY.replace(deadline_scale=(4.0, 1.0, 2.0)))
+        low = 0.2 * np.array([4.0, 1.0, 2.0])[TINY.cell]
+        luck = (plain.deadline_s - 0.2) / 1.8
+        assert scaled.deadline_s == pytest.approx(low + (2.0 - low) * luck, rel=1e-12)
+        assert (scaled.deadline_s >= plain.deadline_s).all()
+        assert scaled.deadline_s.max() < 2.0
+
+    def test_other_ranges_meet_the_same_luck(self) -> None:
+        plain = draws(TINY, slots=20)
+        other = draws(TINY.replace(size_bits=(0.5, 1.5), award=(10.0, 20.0), mean_gain=5.0), slots=20)
+        assert other.size_bits - 0.5 == pytest.approx((plain.size_bits - 50e3) / 30e3, rel=1e-9)
+        assert (other.award - 10) / 10 == pytest.approx((plain.award - 1) / 2, rel=1e-9)
+        assert other.gain == pytest.approx(plain.gain * 50, rel=1e-12)
+
+    @pytest.mark.parametrize(
+        ("changes", "touched"),
+        [
+            ({"power_drawn": "each slot"}, {"power_w"}),
+            ({"fading": "ar1"}, {"gain"}),
+            ({"fading": "constant"}, {"gain"}),
+            ({"fading": "path_loss"}, {"gain", "power_w"}),
+            ({"harvest_unit": "energy"}, {"harvest_j"}),
+        ],
+    )
+    def test_one_process_does_not_disturb_the_others(self, changes, touched) -> None:
+        plain, other = draws(TINY, slots=20), draws(TINY.replace(**changes), slots=20)
+        same = {name: np.array_equal(getattr(plain, name), getattr(other, name)) for name in Draw._fields}
+        assert {name for name, equal in same.items() if not equal} == touched
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_other_numbers() -> None:
+    one, same, other = (draws(TINY, slots=3, seed=seed) for seed in (4, 4, 5))
+    assert same_bits(one, same)
+    for name in Draw._fields:
+        assert not np.array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_every_seed_and_name_has_a_stream_of_its_own_the_same_each_time() -> None:
+    first, again = (
+        {(seed, name): float(stream(seed, name).random()) for seed in range(50) for name in STREAMS}
+        for _ in range(2)
+    )
+    assert first == again
+    assert len(set(first.values())) == 50 * len(STREAMS)
+
+
+def test_streams_of_one_seed_are_uncorrelated() -> None:
+    draws = np.array([stream(3, name).standard_normal(20_000) for name in STREAMS])
+    correlation = np.corrcoef(draws) - np.eye(len(STREAMS))
+    assert np.abs(correlation).max() < 5 / np.sqrt(20_000)
+
+
+def test_a_bad_seed_or_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="seed = -1 is not allowed: it should be 0 or more"):
+        stream(-1, "tasks")
+    with pytest.raises(ValueError, match="weather"):
+        stream(0, "weather")

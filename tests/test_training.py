@@ -78,11 +78,8 @@ def test_a_callback_looks_on_and_may_change_what_the_learner_is_told() -> None:
     incomes = train(recorder, DigitalTwin(TINY, 1), 3, progress=False, callback=onlooker)
     remembered = [call for call in recorder.calls if call[0] == "remember"]
     assert [call[3] for call in remembered] == (2.0 * incomes - 1.0).tolist()
-    assert onlooker.seen == [
-        one
-        for slot, call in enumerate(remembered)
-        for one in (("action", slot, call[2]), ("slot", slot + 1, incomes[slot]))
-    ]
+    assert onlooker.seen[::2] == [("action", call[1], call[2]) for call in remembered]
+    assert onlooker.seen[1::2] == [("slot", slot + 1, incomes[slot]) for slot in range(3)]
 
 
 def test_a_bar_shows_the_running_income(capsys) -> None:
@@ -152,18 +149,6 @@ def test_an_overestimated_channel_costs_income() -> None:
         agent, PhysicalSystem(TINY, 3), 30, DigitalTwin(TINY, 3, Deviation(gain_bias=5.0))
     ).income.mean()
     assert fooled < 0.9 * honest
-
-
-def test_a_twin_can_be_the_system() -> None:
-    agent = make_agent("all-on", TINY)
-    assert same_bits(rollout(agent, DigitalTwin(TINY, 3), 5), rollout(agent, PhysicalSystem(TINY, 3), 5))
-
-
-def test_glibc_is_asked_for_both_thresholds(monkeypatch) -> None:
-    asked = []
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *pair: asked.append(pair)))
-    keep_freed_memory()
-    assert asked == [(-3, 32 * 2**20), (-1, 2**30)]
 
 
 def test_other_allocators_are_left_alone(monkeypatch) -> None:

@@ -1,12 +1,13 @@
 """DigitalTwin: the plant bit for bit where nothing deviates, and each deviation as its docstring says."""
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
-from worlds import TINY, random_placement, same_bits
+from worlds import TINY, place, random_placement, same_bits
 
 from mecsim.agents import make_agent
 from mecsim.refinement import refine_discrete
@@ -17,6 +18,7 @@ from mecsim.training import rollout
 from mecsim.twin import Deviation, DigitalTwin
 
 SLOTS = 12
+NOTHING = place(*[-1] * TINY.n_devices)
 
 
 def some_action(scenario: Scenario, state: SystemState) -> Action:
@@ -62,7 +64,7 @@ class TestPerfectTwin:
             assert same_bits(twin.state, plant.state)
             action = some_action(scenario, plant.state)
             predicted = twin.what_if(action)
-            assert same_bits(predicted, PhysicalCopy(plant).step(action))
+            assert same_bits(predicted, deepcopy(plant).step(action))
 
     @pytest.mark.parametrize("world", WORLDS)
     def test_a_decision_through_the_twin_is_a_decision_on_the_plant(self, world) -> None:
@@ -75,14 +77,6 @@ class TestPerfectTwin:
 
     def test_another_seed_is_another_virtual_world(self) -> None:
         assert not same_bits(DigitalTwin(TINY, 3).state, DigitalTwin(TINY, 4).state)
-
-
-class PhysicalCopy(PhysicalSystem):
-    """A plant at the point of another, to be stepped in its place."""
-
-    def __init__(self, plant: PhysicalSystem) -> None:
-        super().__init__(plant.scenario, 0)
-        self.restore(plant.snapshot())
 
 
 class TestWhatIf:
@@ -101,14 +95,11 @@ class TestWhatIf:
             assert same_bits(asked.state, silent.state)
             assert asked.state.slot == slot + 1
 
-    def test_predicts_income_delays_and_energy(self) -> None:
+    def test_predicts_what_the_next_step_gives(self) -> None:
         twin = DigitalTwin(TINY.replace(initial_energy_j=1.0), 3)
         action = some_action(twin.scenario, twin.state)
         predicted = twin.what_if(action)
         assert predicted.income == pytest.approx(twin.state.award[action.offload].sum())
-        assert predicted.delay_s[action.offload] == pytest.approx(twin.state.deadline_s[action.offload])
-        spent = (twin.state.power_w * predicted.uplink_s)[action.offload]
-        assert predicted.spent_j[action.offload] == pytest.approx(spent)
         assert same_bits(predicted, twin.step(action))
 
 
@@ -154,12 +145,11 @@ class TestBias:
     def test_holds_ahead_as_well(self) -> None:
         plant = PhysicalSystem(TINY, 3)
         twin = DigitalTwin(TINY, 3, Deviation(gain_bias=1.5, harvest_bias=0.5))
-        action = Action(np.full(TINY.n_devices, -1), np.zeros(TINY.n_devices))
         for _ in range(3):
             assert np.array_equal(twin.state.gain, plant.state.gain * 1.5)
             assert np.array_equal(twin.state.harvest_j, plant.state.harvest_j * 0.5)
-            plant.step(action)
-            twin.step(action)
+            plant.step(NOTHING)
+            twin.step(NOTHING)
 
 
 class TestNoise:
@@ -174,34 +164,20 @@ class TestNoise:
             errors.append(getattr(twin.state, name) / getattr(plant.state, name))
             other = {"gain": "harvest_j", "harvest": "gain"}[field]
             assert np.array_equal(getattr(twin.state, other), getattr(plant.state, other))
+        assert len({error[0] for error in errors}) == 5  # drawn anew at every update
         errors = np.concatenate(errors)
         assert stats.kstest(np.log(errors), stats.norm(-(0.4**2) / 2, 0.4).cdf).pvalue > 1e-3
         assert errors.mean() == pytest.approx(1.0, abs=5 * 0.42 / np.sqrt(errors.size))
 
-    def test_is_drawn_anew_at_every_update(self) -> None:
-        errors = [
-            twin.state.gain / plant.state.gain for plant, twin in following(TINY, Deviation(gain_noise=0.4))
-        ]
-        assert len({error[0] for error in errors}) == len(errors)
-
     def test_comes_from_a_stream_of_its_own(self) -> None:
         """A noisy virtual space sees another channel, in the same world of tasks."""
         clear, noisy = DigitalTwin(TINY, 3), DigitalTwin(TINY, 3, Deviation(gain_noise=0.4))
-        action = Action(np.full(TINY.n_devices, -1), np.zeros(TINY.n_devices))
         for _ in range(5):
             assert np.array_equal(clear.state.size_bits, noisy.state.size_bits)
             assert np.array_equal(clear.state.harvest_j, noisy.state.harvest_j)
             assert (clear.state.gain != noisy.state.gain).all()
-            clear.step(action)
-            noisy.step(action)
-
-    def test_costs_income_on_the_plant(self) -> None:
-        agent, slots = make_agent("all-on", TINY), 60
-        incomes = [
-            rollout(agent, PhysicalSystem(TINY, 3), slots, DigitalTwin(TINY, 3, deviation)).income.mean()
-            for deviation in (Deviation(), Deviation(gain_noise=1.0))
-        ]
-        assert incomes[1] < incomes[0]
+            clear.step(NOTHING)
+            noisy.step(NOTHING)
 
 
 class TestStaleness:
@@ -299,7 +275,7 @@ def test_a_snapshot_of_a_twin_that_simulates_ahead_survives_json(deviation) -> N
         assert same_bits(restored.state, state)
 
 
-@pytest.mark.parametrize("stop", [4, 5, 6, 7])
+@pytest.mark.parametrize("stop", [4, 6])
 @pytest.mark.parametrize("deviation", DEVIATIONS)
 def test_a_snapshot_of_a_twin_that_follows_a_plant_survives_json(deviation, stop) -> None:
     """Taken between two slots, wherever the next update of h and e falls."""

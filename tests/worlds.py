@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from mecsim.agents import Agent, agent_class, make_agent
 from mecsim.refinement import ProtoAction, Refinement
 from mecsim.scenario import Scenario
 from mecsim.system import Action, Outcome, PhysicalSystem, SystemState, outcome
@@ -65,6 +66,15 @@ def place(*placement: int, cpu_hz: float = 1e9) -> Action:
     return Action(where, np.where(where >= 0, cpu_hz, 0.0))
 
 
+def small_agent(name: str, scenario: Scenario, seed: int = 0, **settings: Any) -> Agent:
+    """An agent by its name, with small networks where it has any."""
+    known = getattr(agent_class(name), "Settings", None)
+    if known is not None:
+        hidden = ("hidden",) if name == "DDQN" else ("actor_hidden", "critic_hidden")
+        settings["settings"] = known(**dict.fromkeys(hidden, (16, 8)))
+    return make_agent(name, scenario, seed, **settings)
+
+
 def as_placement(y: list[list[int]]) -> list[int]:
     """One-hot rows as BS indices, -1 for a row of zeros."""
     return [row.index(1) if 1 in row else -1 for row in y]
@@ -97,11 +107,9 @@ def assert_guarantees(scenario: Scenario, state: SystemState, action: Action) ->
 
 def same_bits(one: Any, other: Any) -> bool:
     """Are two records (dataclasses, tuples of arrays) equal bit for bit?"""
-    ones = one._asdict() if hasattr(one, "_asdict") else vars(one)
-    others = other._asdict() if hasattr(other, "_asdict") else vars(other)
-    return all(
-        np.asarray(value).tobytes() == np.asarray(others[name]).tobytes() for name, value in ones.items()
-    )
+    values = [record._asdict() if hasattr(record, "_asdict") else vars(record) for record in (one, other)]
+    bits = [{name: np.asarray(value).tobytes() for name, value in record.items()} for record in values]
+    return bits[0] == bits[1]
 
 
 OF_THE_PAPER = [
@@ -133,17 +141,14 @@ def stacked_protos(protos: Sequence[ProtoAction]) -> ProtoAction:
     )
 
 
-def alone(batch: Any, world: int) -> dict[str, Any]:
-    """The arrays of one world in a batch of states, actions or outcomes."""
-    if isinstance(batch, SystemState):
-        return vars(batch.world(world))
-    return {name: value[world] for name, value in vars(batch).items()}
-
-
 def assert_same_bits(batch: SystemState | Action | Outcome, singles: Sequence[Any]) -> None:
     """Each twin of a batch holds what the record of a single one holds, bit for bit."""
     for twin, single in enumerate(singles):
-        for name, value in alone(batch, twin).items():
+        if isinstance(batch, SystemState):
+            own = vars(batch.world(twin))
+        else:
+            own = {name: value[twin] for name, value in vars(batch).items()}
+        for name, value in own.items():
             expected = np.asarray(getattr(single, name))
             assert np.asarray(value).dtype == expected.dtype, name
             assert np.array_equal(value, expected), (name, twin)
