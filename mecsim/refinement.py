@@ -313,3 +313,8 @@ def _granted_hz(
 def _rows(values: Array | float, shape: tuple[int, ...]) -> Array:
     """Values that states may share, as a table of one row a state."""
     return np.array(np.broadcast_to(values, shape), dtype=float, order="C").reshape(-1, shape[-1])
+
+
+def ensure_compiled() -> None:
+    """Compiles lines 3-8 where that has not been done yet, so that processes started next find the code on disk."""
+    from mecsim import kernel  # noqa: F401

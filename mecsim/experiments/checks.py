@@ -15,7 +15,7 @@ from mecsim.experiments import calibration, drawn, parallel, policies, sensitivi
 from mecsim.experiments.panels import PRESETS, PROFILES, RunStore
 from mecsim.experiments.runs import LEARNERS, changed_defaults
 from mecsim.experiments.store import Job, Store
-from mecsim.refinement import compiled
+from mecsim.refinement import ensure_compiled
 
 TRAININGS_FROM = 20
 """Files drawn from which on trainings of each learner under each preset are among them."""
@@ -163,7 +163,7 @@ def _again(files: Sequence[Stored], workers: int | None) -> Iterator[Iterator[tu
         tasks = [
             Stored(replace(one.store, folder=Path(folder, one.store.folder.name)), one.job) for one in files
         ]
-        compiled()
+        ensure_compiled()
         parallel.run_tasks(_compute, tasks, [one.job.about_s for one in files], workers, "computed again")
         paths = [task.store.path(task.job) for task in tasks]
         yield (

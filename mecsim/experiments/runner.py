@@ -16,7 +16,7 @@ from mecsim.experiments.panels import PROFILES, Profile, RunStore, runs_of
 from mecsim.experiments.parallel import Progress, clock_time, duration_s, noted
 from mecsim.experiments.runs import Run, not_stored, record_defaults, run_job
 from mecsim.experiments.store import Job, Store, remove_abandoned
-from mecsim.refinement import compiled
+from mecsim.refinement import ensure_compiled
 from mecsim.settings import SettingError
 
 MOST_LINES = 40
@@ -43,7 +43,7 @@ def compute(store: Store, jobs: Sequence[Job], workers: int | None = None, label
     store.write_manifest()  # without what is to be computed, so that this is listed anew
     try:
         if jobs:
-            compiled()  # here once, and from then on kept on disk, so that the workers need not all compile
+            ensure_compiled()  # here once, and from then on kept on disk, so that the workers need not all compile
             costs_s = [job.about_s for job in jobs]
             parallel.run_tasks(partial(_compute, store=store), jobs, costs_s, workers, label)
     finally:
@@ -189,7 +189,7 @@ def _checkpoint(run: Run) -> Path | None:
 
 
 def _compute_on(scheduler: str, wanted: Plan, workers: int | None, label: str) -> None:
-    compiled()  # for the workers of a local scheduler
+    ensure_compiled()  # for the workers of a local scheduler
     with parallel.connect(scheduler, workers) as client:
         workers_now = len(client.nthreads())
         if not workers_now:
