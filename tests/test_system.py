@@ -229,21 +229,26 @@ def draws(scenario: Scenario, slots: int = 400, seed: int = 0) -> Draw:
     return Draw(*(np.array(field) for field in zip(*(sources.draw() for _ in range(slots)), strict=True)))
 
 
+UNIFORM = [
+    ("size_bits", 50e3, 80e3),
+    ("density_cycles_per_bit", 3000, 8000),
+    ("deadline_s", 0.2, 2.0),
+    ("award", 1, 3),
+    ("harvest_j", 3e-3, 4.5e-3),  # U[1, 1.5] mW for 3 s (A4)
+]
+
+
 class TestRanges:
-    @pytest.mark.parametrize(
-        ("name", "low", "high"),
-        [
-            ("size_bits", 50e3, 80e3),
-            ("density_cycles_per_bit", 3000, 8000),
-            ("deadline_s", 0.2, 2.0),
-            ("award", 1, 3),
-            ("harvest_j", 3e-3, 4.5e-3),  # U[1, 1.5] mW for 3 s (A4)
-        ],
-    )
+    @pytest.mark.parametrize(("name", "low", "high"), UNIFORM)
     def test_uniform_over_the_paper_s_range(self, name, low, high) -> None:
         values = getattr(draws(TINY), name).ravel()
         assert low <= values.min() < values.max() < high
         assert stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > 1e-3
+
+    def test_no_quantity_repeats_the_numbers_of_another(self) -> None:
+        drawn = draws(TINY, slots=50)
+        luck = np.array([(getattr(drawn, name) - low) / (high - low) for name, low, high in UNIFORM])
+        assert len(np.unique(luck.round(9))) == luck.size
 
     def test_power_is_drawn_once_or_each_slot(self) -> None:
         wide = Scenario(devices=(1000,))
