@@ -33,6 +33,7 @@ class FrozenDict(dict[str, Any]):
         return self
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuses every change."""
         raise TypeError("these settings are frozen: make new ones with replace().")
 
     __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _refuse  # type: ignore[assignment]

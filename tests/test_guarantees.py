@@ -7,8 +7,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from fleets import OF_THE_PAPER, stacked_protos
-from worlds import assert_guarantees, one_hot
+from worlds import OF_THE_PAPER, assert_guarantees, one_hot, stacked_protos
 
 from mecsim.reference import literal
 from mecsim.refinement import ProtoAction, refine, refine_discrete
