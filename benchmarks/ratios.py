@@ -482,7 +482,7 @@ def batched_vs_single(repeats: int, worlds: int = WORLDS) -> Result:
 
 
 @measure(
-    "the power of U log U with which a slot's time grows, up to U = 100,000 devices on 100 BSs", "at most 1.2"
+    "the power of U log U with which a slot's time grows, up to U = 100,000 devices on 100 BSs", "at most 1"
 )
 def scaling_exponent(repeats: int, sizes: Sequence[int] = SIZES, n_bs: int = STATIONS) -> Result:
     """The p of "a slot of U devices takes a time that grows as (U log U)^p", fitted over the sizes above.

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from jinja2 import Template
+from nbconvert import HTMLExporter
 from nbformat import NotebookNode
-from pages import TEMPLATES, copy_assets, notebook_body, title_of, write_page
+from pages import MATHJAX, MATHJAX_JS, describe_figures, strip_widgets, title_of
 from papermill.exceptions import PapermillExecutionError
 
 from mecsim.experiments.store import ROOT, write_atomically
@@ -19,6 +21,10 @@ from mecsim.settings import SettingError
 
 NOTEBOOKS = ROOT / "notebooks"
 NUMBERED = "[0-9][0-9]_*.ipynb"
+INDEX = Template(Path(__file__).with_name("index.html.j2").read_text(), autoescape=True, trim_blocks=True)
+PAGE = """{% extends 'lab/index.html.j2' %}
+{% block html_head_js_requirejs %}{% endblock %}
+{% block body_header %}{{ super() }}<p><a href="../index.html">All notebooks of this run</a></p>{% endblock %}"""
 QUIET_KERNEL = ["--log-level=ERROR"]  # or each kernel warns that it talks to us over the loopback unencrypted
 
 
@@ -64,7 +70,8 @@ def reproduce(
     if profile == "paper":
         compute_missing_runs()
     out = out.resolve()
-    copy_assets(out)
+    for folder in MATHJAX:
+        shutil.copytree(folder, out / "mathjax", dirs_exist_ok=True)
     runs: list[NotebookRun] = []
     for number, path in enumerate(paths, start=1):
         print(f"[{number}/{len(paths)}] {path.stem}", flush=True)
@@ -122,9 +129,16 @@ def run_notebook(path: Path, out: Path, parameters: Mapping[str, object]) -> Not
     notebook = nbformat.read(executed if executed.exists() else path, as_version=4)
     title = title_of(notebook, default=path.stem)
     figures = extract_figures(notebook, out, path.stem)
-    bar = '<a href="../index.html">All notebooks of this run</a>'
-    write_page(out / "html" / f"{path.stem}.html", title, notebook_body(notebook, title), root="../", bar=bar)
+    write_atomically(out / "html" / f"{path.stem}.html", page_of(notebook, title).encode())
     return NotebookRun(path.stem, title, duration_s, error, figures)
+
+
+def page_of(notebook: NotebookNode, title: str) -> str:
+    """A notebook as an HTML page in a folder beside MathJax's."""
+    strip_widgets(notebook)
+    describe_figures(notebook, title)
+    exporter = HTMLExporter(raw_template=PAGE, mathjax_url=f"../mathjax/{MATHJAX_JS}")
+    return exporter.from_notebook_node(notebook, {"metadata": {"name": title}})[0]
 
 
 def last_line(message: str) -> str:
@@ -145,12 +159,11 @@ def extract_figures(notebook: NotebookNode, out: Path, name: str) -> tuple[str, 
 
 def write_index(out: Path, profile: str, runs: Sequence[NotebookRun], planned: int) -> None:
     """Writes index.html: each notebook with its result, its duration and its figures."""
-    body = TEMPLATES.get_template("index.html").render(
-        runs=runs, planned=planned, profile=profile, duration=format_duration
-    )
     versions = ", ".join(f"{name} {version(name)}" for name in ("mecsim", "torch", "numpy"))
-    title = "mecsim: what this run reproduced"
-    write_page(out / "index.html", title, body, root="", bar=f"<span>{title}</span>", foot=versions)
+    page = INDEX.render(
+        runs=runs, planned=planned, profile=profile, versions=versions, duration=format_duration
+    )
+    write_atomically(out / "index.html", page.encode())
 
 
 def format_duration(seconds: float) -> str:
