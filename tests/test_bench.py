@@ -412,19 +412,6 @@ def run(*words: str) -> Any:
     return CliRunner().invoke(cli.app, ["bench", *words])
 
 
-def refused(monkeypatch, capsys, *words: str) -> str:
-    """The sentence with which the command stops, by its way out of a shell; nothing may be measured."""
-    forbidden = [replace(one, run=lambda _: pytest.fail("measured")) for one in MEASURES]
-    monkeypatch.setattr(report, "MEASURES", forbidden)
-    monkeypatch.setattr(sys, "argv", ["mecsim", "bench", *words])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    return shown.err.strip()
-
-
 LOAD = {"run": TINY, "chunk": CHUNK}
 SMALL: dict[str, dict[str, Any]] = {
     "train_vs_sb3": LOAD,
@@ -438,31 +425,19 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def measured_small(monkeypatch, *keys: str) -> Any:
-    """What the command prints as JSON of measures with little to do."""
-    small = [replace(one, run=partial(one.run, **SMALL[one.key])) for one in MEASURES if one.key in keys]
-    monkeypatch.setattr(report, "MEASURES", small)
+def test_every_measure_as_json(monkeypatch) -> None:
+    monkeypatch.setattr(ratios, "Peer", Here)
     monkeypatch.setattr(peers.os, "cpu_count", lambda: 1)
+    small = [replace(one, run=partial(one.run, **SMALL[one.key])) for one in MEASURES]
+    monkeypatch.setattr(report, "MEASURES", small)
     done = run("--json", "--repeats", "1")
     assert done.exit_code == 0, done.exception
     data = json.loads(done.stdout)
-    assert list(data) == [*(one.key for one in small), "machine", "details"]
-    for key in keys:
+    assert list(data) == [*SMALL, "machine", "details"]
+    for key in SMALL:
         assert np.isfinite(data[key])
         assert data["details"][key]["repeats"] == [data[key]]
         assert f"Measuring {key} 1 times" in done.stderr
-    return data
-
-
-def test_every_measure_as_json(monkeypatch) -> None:
-    monkeypatch.setattr(ratios, "Peer", Here)
-    measured_small(monkeypatch, *SMALL)
-    assert set(SMALL) == {one.key for one in MEASURES}
-
-
-def test_a_measure_in_a_process_of_its_own(monkeypatch, capfd) -> None:
-    assert 0 < measured_small(monkeypatch, "train_rss_gb")["train_rss_gb"] < 4
-    assert capfd.readouterr().out == ""  # nor did the peer write to standard output
 
 
 def test_the_table_of_the_measures_that_are_chosen(monkeypatch) -> None:
@@ -477,22 +452,31 @@ def test_the_table_of_the_measures_that_are_chosen(monkeypatch) -> None:
     assert "second" not in done.output
 
 
-def test_a_key_that_is_not_known(monkeypatch, capsys) -> None:
-    sentence = refused(monkeypatch, capsys, "--only", "train_vs_sb3", "--only", "speed")
-    assert sentence.startswith(
-        "only = 'speed' is not allowed: it should be one of train_vs_sb3, gemm_fraction"
-    )
-
-
-def test_without_stable_baselines3_nothing_is_measured(monkeypatch, capsys) -> None:
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["--only", "speed"],
+            "only = 'speed' is not allowed: it should be one of train_vs_sb3, gemm_fraction",
+        ),
+        ([], "train_vs_sb3 needs stable-baselines3: install it by `pip install -e '.[bench]'`."),
+    ],
+    ids=["unknown", "without stable-baselines3"],
+)
+def test_what_cannot_be_measured_stops_the_command_before_it_begins(
+    words, sentence, monkeypatch, capsys
+) -> None:
+    forbidden = [replace(one, run=lambda _: pytest.fail("measured")) for one in MEASURES]
+    monkeypatch.setattr(report, "MEASURES", forbidden)
     monkeypatch.setattr(report, "find_spec", lambda name: None)
-    sentence = refused(monkeypatch, capsys)
-    assert sentence == "train_vs_sb3 needs stable-baselines3: install it by `pip install -e '.[bench]'`."
+    monkeypatch.setattr(sys, "argv", ["mecsim", "bench", *words])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(sentence)
     assert [one.key for one in chosen(["gemm_fraction"])] == ["gemm_fraction"]
-
-
-def test_fewer_than_one_repeat() -> None:
-    assert run("--repeats", "0").exit_code == 2
 
 
 def test_a_peer_that_dies_ends_the_command_with_one_sentence(monkeypatch) -> None:
