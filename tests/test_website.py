@@ -56,14 +56,17 @@ def pages(site: Path) -> Pages:
 
 def faults(folder: Path, pages: Pages) -> Iterator[str]:
     """Every address on a page that leads nowhere, or that a reader without a network would miss."""
+    places = {path: {element["id"] for element in page.find_all(id=True)} for path, page in pages.items()}
     for path, page in pages.items():
         for tag, name in (("a", "href"), ("img", "src"), ("link", "href"), ("script", "src")):
             for element in page.find_all(tag, {name: True}):
-                if not leads_somewhere(element[name], path, folder, pages, external=tag == "a"):
+                if not leads_somewhere(element[name], path, folder, places, external=tag == "a"):
                     yield f"{path.relative_to(folder)}: {element[name]}"
 
 
-def leads_somewhere(address: str, path: Path, folder: Path, pages: Pages, external: bool) -> bool:
+def leads_somewhere(
+    address: str, path: Path, folder: Path, places: dict[Path, set[str]], external: bool
+) -> bool:
     parts = urlsplit(address)
     if parts.scheme == "data":
         return True
@@ -72,7 +75,7 @@ def leads_somewhere(address: str, path: Path, folder: Path, pages: Pages, extern
     target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
     if not target.is_file() or not target.is_relative_to(folder):
         return False
-    return not parts.fragment or pages[target].find(id=unquote(parts.fragment)) is not None
+    return not parts.fragment or unquote(parts.fragment) in places[target]
 
 
 def test_every_page_is_there(site: Path, pages: Pages) -> None:

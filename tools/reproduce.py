@@ -22,8 +22,8 @@ from mecsim.settings import SettingError
 NOTEBOOKS = ROOT / "notebooks"
 NUMBERED = "[0-9][0-9]_*.ipynb"
 INDEX = Template(Path(__file__).with_name("index.html.j2").read_text(), autoescape=True, trim_blocks=True)
-PAGE = """{% extends 'lab/index.html.j2' %}
-{% block html_head_js_requirejs %}{% endblock %}
+PAGE = """{% extends 'classic/index.html.j2' %}
+{% block html_head_js %}{% endblock %}
 {% block body_header %}{{ super() }}<p><a href="../index.html">All notebooks of this run</a></p>{% endblock %}"""
 QUIET_KERNEL = ["--log-level=ERROR"]  # or each kernel warns that it talks to us over the loopback unencrypted
 
@@ -137,7 +137,9 @@ def page_of(notebook: NotebookNode, title: str) -> str:
     """A notebook as an HTML page in a folder beside MathJax's."""
     strip_widgets(notebook)
     describe_figures(notebook, title)
-    exporter = HTMLExporter(raw_template=PAGE, mathjax_url=f"../mathjax/{MATHJAX_JS}")
+    exporter = HTMLExporter(
+        template_name="classic", raw_template=PAGE, mathjax_url=f"../mathjax/{MATHJAX_JS}"
+    )
     return exporter.from_notebook_node(notebook, {"metadata": {"name": title}})[0]
 
 
