@@ -12,14 +12,12 @@ from typer.testing import CliRunner
 from mecsim.experiments import calibration, panels, runner, sensitivity, studies
 from mecsim.experiments.cli import app
 from mecsim.experiments.store import ROOT
-from mecsim.settings import SettingError
 
 PLOT = "import matplotlib.pyplot as plt\n\nplt.plot([1, 2]);"
 
 
 def write_notebook(path: Path, title: str, *sources: str) -> None:
-    parameters = new_code_cell("slots = 3\ngamma = 0.99", metadata={"tags": ["parameters"]})
-    cells = [new_markdown_cell(f"# {title}"), parameters, *map(new_code_cell, sources)]
+    cells = [new_markdown_cell(f"# {title}"), *map(new_code_cell, sources)]
     metadata = {
         "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
     }
@@ -33,7 +31,7 @@ def notebooks(tmp_path: Path) -> Path:
     write_notebook(
         folder / "00_fails.ipynb", "One that <fails>", PLOT, "raise ValueError('gamma = 2: too large')"
     )
-    write_notebook(folder / "01_works.ipynb", "One that works", PLOT, "print('slots:', slots)")
+    write_notebook(folder / "01_works.ipynb", "One that works", PLOT)
     write_notebook(folder / "draft.ipynb", "Not numbered", "print('draft')")
     return folder
 
@@ -59,33 +57,20 @@ def test_a_failure_is_reported_and_does_not_stop_the_rest(notebooks: Path, tmp_p
     assert "draft" not in index
 
 
-def test_a_second_run_replaces_the_first_and_takes_parameters(notebooks: Path, tmp_path: Path) -> None:
-    for slots in (5, 7):
-        (run,) = reproduce(out=tmp_path, pattern="01*", parameters={"slots": slots}, notebooks=notebooks)
+def test_a_second_run_replaces_the_first(notebooks: Path, tmp_path: Path) -> None:
+    (notebooks / "00_fails.ipynb").unlink()
+    for number in (5, 7):
+        write_notebook(
+            notebooks / "01_works.ipynb", "One", f"print('slots:', {number})", *[PLOT] * (8 - number)
+        )
+        (run,) = reproduce(out=tmp_path, notebooks=notebooks)
         assert run.error is None
-        assert f"slots: {slots}" in (tmp_path / "html/01_works.html").read_text()
+        assert f"slots: {number}" in (tmp_path / "html/01_works.html").read_text()
     assert [path.name for path in (tmp_path / "figures/01_works").iterdir()] == ["01.png"]
     assert not list(tmp_path.glob("**/*.part"))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"profile": "fast"}, "profile = 'fast' is not allowed: it should be 'quick' or 'paper'"),
-        ({"pattern": "99*"}, "no notebook matches '99"),
-        ({"parameters": {"gama": 1}}, "00_fails.ipynb has no parameter 'gama'; it takes slots, gamma"),
-    ],
-)
-def test_bad_requests_are_refused_before_anything_runs(
-    notebooks: Path, tmp_path: Path, arguments: dict[str, object], message: str
-) -> None:
-    out = tmp_path / "build"
-    with pytest.raises(SettingError, match=message):
-        reproduce(out=out, notebooks=notebooks, **arguments)
-    assert not out.exists()
-
-
-def test_the_paper_profile_computes_everything_first(notebooks: Path, tmp_path: Path, monkeypatch) -> None:
+def test_the_paper_profile_computes_everything_first(tmp_path: Path, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(calibration, "calibrate", lambda: asked.append("map"))
     monkeypatch.setattr(
@@ -93,8 +78,7 @@ def test_the_paper_profile_computes_everything_first(notebooks: Path, tmp_path: 
     )
     monkeypatch.setattr(studies, "run_studies", lambda names, preset: asked.append((preset, *names)))
     monkeypatch.setattr(sensitivity, "measure_sensitivity", lambda: asked.append("sensitivity"))
-    (run,) = reproduce("paper", tmp_path / "build", "01*", notebooks=notebooks)
-    assert run.error is None
+    assert reproduce("paper", tmp_path / "build", tmp_path / "none") == []
     every = tuple(panels.EXPERIMENTS)
     shown = tuple(name for name in every if "printed" in panels.EXPERIMENTS[name].presets)
     both = tuple(studies.STUDIES)
