@@ -145,4 +145,3 @@ def _serve(connection: Connection, threads: int) -> None:
     except Exception as error:
         error.add_note(format_exc())
         connection.send(error)
-

@@ -90,10 +90,9 @@ def keep_equations(app: Sphinx, document: nodes.document) -> None:
         equation["classes"].append("amsmath")
 
 
-def keep_colons(app: Sphinx, kind: str, *rest: object) -> None:
+def keep_colons(app: Sphinx, kind: str, name: str, value: object, options: object, lines: list[str]) -> None:
     """Has the docstring of a field or constant stay whole: what stands before a colon would be taken for its type."""
     if kind in ("attribute", "data", "property"):
-        lines: list[str] = rest[-1]
         lines[:0] = ["..", ""]
 
 
