@@ -21,8 +21,10 @@ test: lint ## ruff, pytest and nbval (ARGS='-k physics' is passed on to pytest)
 reproduce: $(STAMP) ## run every notebook into build/; PROFILE=paper also computes missing paper-scale runs
 	$(BIN)/mecsim reproduce --profile $(PROFILE)
 
-site: $(STAMP) ## README and notebooks, as committed, as pages in build/site/index.html
-	$(BIN)/python tools/website.py build/site
+site: $(STAMP) ## README, notebooks as committed and the public names as pages in build/site/index.html
+	rm -rf build/site build/doctrees
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -b html -d build/doctrees . build/site
+	@echo Open build/site/index.html
 
 notebooks: format ## execute the committed notebooks in place, the only way their outputs are made
 	OMP_NUM_THREADS=1 $(BIN)/python tools/execute.py $(ARGS)

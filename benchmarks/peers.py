@@ -135,17 +135,13 @@ def _serve(connection: Connection, threads: int) -> None:
     os.dup2(2, 1)  # standard output belongs to the parent's report
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the peer
     try:
-        _work(connection)
+        setup, args = connection.recv()
+        work, answer = setup(*args), None
+        while True:
+            connection.send(answer)
+            answer = work(*connection.recv())
     except (EOFError, ConnectionError):
         return
     except Exception as error:
         error.add_note(format_exc())
         connection.send(error)
-
-
-def _work(connection: Connection) -> None:
-    setup, args = connection.recv()
-    work, answer = setup(*args), None
-    while True:
-        connection.send(answer)
-        answer = work(*connection.recv())

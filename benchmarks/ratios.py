@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -191,32 +191,28 @@ def onednn_transposed(x: Tensor, weight: Tensor) -> Tensor:
     return onednn(weight, x)
 
 
-class SlotsAndProducts:
-    """A training of INTO, and the bare products of its layers in the same process."""
+def slots_and_products(run: Run, warm_up: int) -> Callable[[int], dict[str, float]]:
+    """A training of INTO with the bare products of its layers in the same process; gives the GFLOP/s of both.
 
-    def __init__(self, run: Run, warm_up: int) -> None:
-        self._into, batch = IntoSlots(run, warm_up), INTOSettings(**run.settings).batch_size
-        networks = (self._into.learner.actor, self._into.learner.critic)
-        weights = [[one for one in network.parameters() if one.dim() == 2] for network in networks]
-        self.layers = [[layers[0].shape[1], *(one.shape[0] for one in layers)] for layers in weights]
-        actor, critic = self.layers
-        self._slot_gflop = slot_flops(actor, critic, batch) / 1e9
-        self._operands = [
-            (torch.rand(batch, inputs), torch.rand(outputs, inputs))
-            for sizes in self.layers
-            for inputs, outputs in pairwise(sizes)
-        ]
+    That of a product is taken on the layer where it is fastest.
+    """
+    into, batch = IntoSlots(run, warm_up), INTOSettings(**run.settings).batch_size
+    networks = (into.learner.actor, into.learner.critic)
+    weights = [[one for one in network.parameters() if one.dim() == 2] for network in networks]
+    actor, critic = ([layers[0].shape[1], *(one.shape[0] for one in layers)] for layers in weights)
+    gflop = slot_flops(actor, critic, batch) / 1e9
+    operands = [(torch.rand(batch, one.shape[1]), torch.rand(one.shape)) for one in chain(*weights)]
 
-    def __call__(self, slots: int) -> dict[str, float]:
-        """GFLOP/s of a whole training slot, and of each product on the layer where it is fastest."""
-        rates = {"slot_gflop": self._slot_gflop, "slot_gflop_per_s": self._slot_gflop / self._into(slots)}
-        rates["mm_gflop_per_s"] = self._best(mm)
+    def best(*products: Product) -> float:
+        return max(product_gflops(product, *pair) for product in products for pair in operands)
+
+    def work(slots: int) -> dict[str, float]:
+        rates = {"slot_gflop": gflop, "slot_gflop_per_s": gflop / into(slots), "mm_gflop_per_s": best(mm)}
         if torch.backends.mkldnn.is_available():
-            rates["onednn_gflop_per_s"] = max(self._best(onednn), self._best(onednn_transposed))
+            rates["onednn_gflop_per_s"] = best(onednn, onednn_transposed)
         return rates
 
-    def _best(self, product: Product) -> float:
-        return max(product_gflops(product, x, weight) for x, weight in self._operands)
+    return work
 
 
 def slot_flops(actor: Sequence[int], critic: Sequence[int], batch: int) -> int:
@@ -257,7 +253,7 @@ def gemm_fraction(repeats: int, run: Run = TABLE_II, chunk: int = CHUNK) -> Resu
     Algorithm 1, the twin, the optimisers and the targets. It may exceed 1, because the networks multiply through
     oneDNN; the figure `onednn_fraction` has oneDNN's best rate in place of torch.mm's.
     """
-    with Peer("INTO", SlotsAndProducts, run, chunk, threads=cores()) as peer:
+    with Peer("INTO", slots_and_products, run, chunk, threads=cores()) as peer:
         rates: list[dict[str, float]] = [answer for (answer,) in in_turn([peer], repeats, chunk)]
     figures = {name: median(one[name] for one in rates) for name in rates[0]}
     if "onednn_gflop_per_s" in figures:
@@ -275,10 +271,9 @@ def worker_efficiency(repeats: int, run: Run = TABLE_II, chunk: int = CHUNK) -> 
     """
     with ExitStack() as stack:
         workers = [
-            Peer(f"worker {number + 1}", IntoSlots, run, chunk, threads=1) for number in range(cores())
+            stack.enter_context(Peer(f"worker {number}", IntoSlots, run, chunk, threads=1))
+            for number in range(1, cores() + 1)
         ]
-        for worker in workers:
-            stack.enter_context(worker)
         slots_s = []
         for _ in range(repeats):
             (alone,) = together(workers[:1], chunk)
@@ -293,24 +288,22 @@ def worker_efficiency(repeats: int, run: Run = TABLE_II, chunk: int = CHUNK) -> 
     return Result([one / slowest for one, slowest in slots_s], figures)
 
 
-class FullTraining:
-    """A training of INTO whose replay memory is full and which saves a checkpoint on its way."""
+def full_training(run: Run, warm_up: int) -> Callable[[int, Path], int]:
+    """A training of INTO with a full replay memory that saves a checkpoint on its way; gives its peak in bytes."""
+    into = IntoSlots(run, warm_up)
+    state = into.twin.state
+    action = into.learner.explore(state)
+    income = into.twin.step(action).income
+    for _ in range(INTOSettings(**run.settings).replay_size):
+        into.learner.remember(state, action, income, into.twin.state)
 
-    def __init__(self, run: Run, warm_up: int) -> None:
-        self.into = into = IntoSlots(run, warm_up)
-        state = into.twin.state
-        action = into.learner.explore(state)
-        income = into.twin.step(action).income
-        for _ in range(INTOSettings(**run.settings).replay_size):
-            into.learner.remember(state, action, income, into.twin.state)
-
-    def __call__(self, slots: int, checkpoint: Path) -> int:
-        """Trains, saves and trains on; returns the peak resident size of the process so far, in bytes."""
-        into = self.into
+    def work(slots: int, checkpoint: Path) -> int:
         into(slots)
         save_checkpoint(checkpoint, into.learner, into.twin, into.incomes, "bench")
         into(slots)
         return peak_rss_bytes()
+
+    return work
 
 
 @measure("peak resident size of one training, in GB", "at most 1.2")
@@ -322,7 +315,7 @@ def train_rss_gb(repeats: int, run: Run = TABLE_II, chunk: int = CHUNK) -> Resul
     """
     peaks = []
     for _ in range(repeats):
-        with TemporaryDirectory() as folder, Peer("INTO", FullTraining, run, chunk, threads=cores()) as into:
+        with TemporaryDirectory() as folder, Peer("INTO", full_training, run, chunk, threads=cores()) as into:
             peaks.append(into.ask(chunk, Path(folder) / "bench.safetensors") / 1e9)
     return Result(peaks)
 
@@ -344,26 +337,17 @@ BEFORE = {"own": 257.0, "random": 211.0}
 """`algorithm_1_vs_literal` before Algorithm 1 was compiled, measured in the same way in one run (commit cea676f)."""
 
 
-class SlotTimes(NamedTuple):
-    """CPU times of a slot in ms, medians over a repeat: lines 2 to 8 of Algorithm 1, and all with the twin's step.
+def slot_times(repeats: int, scenario: Scenario, name: str) -> Array:
+    """CPU times in ms of a twin and of `mecsim.reference.literal` in the same slots, (4, repeats), each a median.
 
-    The literal slot decides, pays and moves the energy queues; that of the twin also draws the next one.
-    """
-
-    algorithm_1: float
-    slot: float
-    literal_algorithm_1: float
-    literal_slot: float
-
-
-def slot_times(repeats: int, scenario: Scenario, name: str) -> list[SlotTimes]:
-    """Times of a twin and of `mecsim.reference.literal` in the same slots, one entry a repeat.
+    Lines 2 to 8 of Algorithm 1, and all with the step; then both of the literal ones. The literal slot decides, pays
+    and moves the energy queues; that of the twin also draws the next one.
 
     Raises:
         AssertionError: the two decide differently.
     """
     twin, draws, found = DigitalTwin(scenario), np.random.default_rng(0), []
-    for repeat in range(repeats + 1):  # in the first one the energy queues fill
+    for _ in range(repeats + 1):
         ours, met = [], []
         for placement in offered(name, scenario, draws, SLOTS):
             state, start = twin.state, process_time()
@@ -372,11 +356,9 @@ def slot_times(repeats: int, scenario: Scenario, name: str) -> list[SlotTimes]:
             twin.step(action)
             ours.append((decided - start, process_time() - start))
             met.append((state, placement, action.placement))
-        if repeat:
-            theirs = [literal_times(scenario, *one) for one in met[-SLOTS_LITERAL:]]
-            columns = (*zip(*ours, strict=True), *zip(*theirs, strict=True))
-            found.append(SlotTimes(*(1e3 * median(column) for column in columns)))
-    return found
+        theirs = [literal_times(scenario, *one) for one in met[-SLOTS_LITERAL:]]
+        found.append([*np.median(ours, axis=0), *np.median(theirs, axis=0)])
+    return 1e3 * np.array(found[1:]).T  # in the first one the energy queues fill
 
 
 def literal_times(
@@ -413,17 +395,17 @@ def algorithm_1_vs_literal(repeats: int, scenario: Scenario = DEFAULT, worlds: i
     """
     ratios, figures = [], {}
     for name in OFFERED:
-        times = slot_times(repeats, scenario, name)
-        ratios.append([one.literal_algorithm_1 / one.algorithm_1 for one in times])
+        ours, _, theirs, _ = slot_times(repeats, scenario, name)
+        ratios.append((theirs / ours).tolist())
         many, together = PhysicalSystem(scenario, range(worlds)), []
         placement = offered(name, scenario, np.random.default_rng(0), worlds)
         for _ in range(WARM_UP):
             together.append(seconds(refine_discrete, scenario, many.state, placement))
             many.step(refine_discrete(scenario, many.state, placement))
         figures |= {
-            f"{name}_bs_ms": median(one.algorithm_1 for one in times),
+            f"{name}_bs_ms": median(ours),
             f"{name}_bs_together_ms": 1e3 * median(together[-SLOTS_TOGETHER:]) / worlds,
-            f"{name}_bs_literal_ms": median(one.literal_algorithm_1 for one in times),
+            f"{name}_bs_literal_ms": median(theirs),
             f"{name}_bs_over_before": median(ratios[-1]) / BEFORE[name],
         }
     return Result(min(ratios, key=median), figures)
@@ -435,29 +417,22 @@ def system_vs_literal(repeats: int, scenario: Scenario = DEFAULT) -> Result:
 
     Every device asks for a BS drawn at random.
     """
-    times = slot_times(repeats, scenario, "random")
-    figures = {
-        "twin_slot_ms": median(one.slot for one in times),
-        "literal_slot_ms": median(one.literal_slot for one in times),
-    }
-    return Result([one.literal_slot / one.slot for one in times], figures)
+    _, ours, _, theirs = slot_times(repeats, scenario, "random")
+    figures = {"twin_slot_ms": median(ours), "literal_slot_ms": median(theirs)}
+    return Result((theirs / ours).tolist(), figures)
 
 
-class OneAndMany:
-    """An agent that decides, without learning, in a world of its own and in many at once."""
+def one_and_many(agent: str, worlds: int) -> Callable[[int, int], tuple[float, float]]:
+    """An agent that decides, without learning; gives the seconds a slot of a world takes, alone and among many."""
+    decides = make_agent(agent, DEFAULT)
+    one, many = PhysicalSystem(DEFAULT, 0), PhysicalSystem(DEFAULT, range(worlds))
 
-    def __init__(self, agent: str, worlds: int) -> None:
-        self._agent = make_agent(agent, DEFAULT)
-        self.one, self.many = PhysicalSystem(DEFAULT, 0), PhysicalSystem(DEFAULT, range(worlds))
-        self._worlds = worlds
-        self(SLOTS, 2)
+    def work(slots: int, slots_together: int) -> tuple[float, float]:
+        alone = seconds(rollout, decides, one, slots) / slots
+        return alone, seconds(rollout, decides, many, slots_together) / (slots_together * worlds)
 
-    def __call__(self, slots: int, slots_together: int) -> tuple[float, float]:
-        """Seconds a slot of a world, alone and among many."""
-        alone = seconds(rollout, self._agent, self.one, slots) / slots
-        return alone, seconds(rollout, self._agent, self.many, slots_together) / (
-            slots_together * self._worlds
-        )
+    work(SLOTS, 2)
+    return work
 
 
 @measure("slots a second of many worlds at once over those of one at a time", "at least 2")
@@ -469,7 +444,7 @@ def batched_vs_single(repeats: int, worlds: int = WORLDS) -> Result:
     """
     ratios, figures = [], {"worlds": float(worlds)}
     for agent in ("INTO", "all-on"):
-        with Peer(agent, OneAndMany, agent, worlds, threads=1) as peer:
+        with Peer(agent, one_and_many, agent, worlds, threads=1) as peer:
             times = [answer for (answer,) in in_turn([peer], repeats, SLOTS, SLOTS_TOGETHER)]
         ratios.append([alone / many for alone, many in times])
         alone, many = (1e6 * median(column) for column in zip(*times, strict=True))
@@ -482,7 +457,7 @@ def batched_vs_single(repeats: int, worlds: int = WORLDS) -> Result:
 
 
 @measure(
-    "the power of U log U with which a slot's time grows, up to U = 100,000 devices on 100 BSs", "at most 1.2"
+    "the power of U log U with which a slot's time grows, up to U = 100,000 devices on 100 BSs", "at most 1"
 )
 def scaling_exponent(repeats: int, sizes: Sequence[int] = SIZES, n_bs: int = STATIONS) -> Result:
     """The p of "a slot of U devices takes a time that grows as (U log U)^p", fitted over the sizes above.

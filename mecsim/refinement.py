@@ -62,7 +62,7 @@ class ProtoAction(NamedTuple):
 def nearest_discrete(offload: Array, peer: Array, order: Array | None = None) -> Ints:
     """The valid discrete action nearest to a proto-action, eq. (15) under C1-C3, in closed form.
 
-    For one task the distance to "discard" is |x|^2 + |y|^2, that to "offload to BS k" is smaller by
+    For one task the distance to "discard" is `|x|^2 + |y|^2`, that to "offload to BS k" is smaller by
     2 (x + y_k - 1): so the best BS is the one of the largest y, and the task is offloaded where x + max y > 1. A tie
     goes to the discard, then to the lowest BS.
 

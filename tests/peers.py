@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.peers import peak_rss_bytes
@@ -13,22 +12,18 @@ from mecsim.settings import SettingError
 
 
 class Counter:
-    """Adds up what it is asked to, prints, and knows which process it is in."""
+    """Adds up what it is asked to, prints, and knows which process it is in and what that one may use."""
 
     def __init__(self, start: int) -> None:
         self.total = start
+        self.threads = [os.environ[name] for name in THREAD_VARIABLES]
+        self.early = {"torch", "numpy"} & set(sys.modules)  # loaded before the threads were settled
         print("set up")
 
     def __call__(self, more: int) -> tuple[int, int]:
         self.total += more
-        print("at work", flush=True)
+        print(f"{self.threads} {self.early}", flush=True)
         return self.total, os.getpid()
-
-
-def threads_allowed() -> Callable[[], tuple[list[str], set[str]]]:
-    """Says what the process may use, and which libraries were loaded before that was settled."""
-    early = {"torch", "numpy"} & set(sys.modules)
-    return lambda: ([os.environ[name] for name in THREAD_VARIABLES], early)
 
 
 class Trouble:
@@ -43,44 +38,29 @@ class Trouble:
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "exit":
             os._exit(3)
+        if what == "sleep":
+            time.sleep(600)  # longer than any test
         raise SettingError(f"{what} = 'none' is not allowed: it should be some.")
 
 
-def sleeper() -> Callable[[], None]:
-    """Works for longer than any test."""
-    return lambda: time.sleep(600)
-
-
 class Diary:
-    """Writes down when it is ready, starts and ends."""
+    """Writes down when it is ready, starts and ends; before it ends it waits until as many as asked have started."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        self.name, self.folder = name, folder
+        self.name, self.path = name, folder / "diary"
         self.write("ready")
 
-    def __call__(self) -> str:
+    def __call__(self, started: int = 0) -> str:
         self.write("start")
+        while self.path.read_text().count("start") < started:
+            time.sleep(0.01)
         self.write("end")
         return self.name
 
     def write(self, what: str) -> None:
         """Adds a line to the diary of all peers."""
-        with (self.folder / "diary").open("a") as file:
+        with self.path.open("a") as file:
             file.write(f"{self.name} {what}\n")
-
-
-class Meeting:
-    """Sees the other one only where both are at work at the same time."""
-
-    def __init__(self, mine: str, theirs: str, folder: Path) -> None:
-        self.mine, self.theirs = folder / mine, folder / theirs
-
-    def __call__(self) -> bool:
-        self.mine.touch()
-        give_up = time.monotonic() + 60
-        while not self.theirs.exists() and time.monotonic() < give_up:
-            time.sleep(0.01)
-        return self.theirs.exists()
 
 
 class Hoard:

@@ -9,12 +9,12 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
 import torch
-from peers import Counter, Diary, Hoard, Meeting, Trouble, sleeper, threads_allowed
+from peers import Counter, Diary, Hoard, Trouble
 from processes import is_alive
 from torch import nn
 from torch.nn.functional import linear
@@ -24,12 +24,13 @@ from worlds import TINY as SYSTEM
 
 from benchmarks import peers, ratios, report
 from benchmarks.peers import Peer, PeerDied, in_turn, together
-from benchmarks.ratios import MEASURES, IntoSlots, Measure, Result, SlotTimes
+from benchmarks.ratios import MEASURES, IntoSlots, Measure, Result
 from benchmarks.report import as_data, as_text, chosen, cpu_model, machine
 from mecsim.experiments import cli, store
 from mecsim.experiments.checkpoints import resume
 from mecsim.experiments.parallel import THREAD_VARIABLES
 from mecsim.experiments.runs import Run
+from mecsim.mdp import Encoder
 from mecsim.settings import SettingError
 from mecsim.system import Action
 from mecsim.twin import DigitalTwin
@@ -42,40 +43,31 @@ TINY = Run(agent="INTO", changes={"devices": (3, 4, 5)}, settings=SETTINGS)
 # Peers. -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_peer_is_set_up_once_in_a_process_of_its_own_that_ends_with_it(capfd) -> None:
-    with Peer("counter", Counter, 10, threads=1) as peer:
+def test_a_peer_is_set_up_once_in_a_process_of_its_own_that_ends_with_it(monkeypatch, capfd) -> None:
+    for name in THREAD_VARIABLES:
+        monkeypatch.setenv(name, "1")
+    with Peer("counter", Counter, 10, threads=2) as peer:
         (first, pid), (second, same) = peer.ask(1), peer.ask(2)
     assert (first, second) == (11, 13)
     assert pid == same != os.getpid()
     assert not is_alive(pid)
     shown = capfd.readouterr()
     assert shown.out == ""  # what a peer prints stays out of the report
-    assert shown.err.split("\n") == ["set up", "at work", "at work", ""]
-
-
-def test_a_peer_has_the_threads_it_is_given(monkeypatch) -> None:
-    for name in THREAD_VARIABLES:
-        monkeypatch.setenv(name, "1")
-    with Peer("threads", threads_allowed, threads=2) as peer:
-        assert peer.ask() == (["2"] * len(THREAD_VARIABLES), set())
+    works = f"{['2'] * len(THREAD_VARIABLES)} set()"
+    assert shown.err.split("\n") == ["set up", works, works, ""]
     assert [os.environ[name] for name in THREAD_VARIABLES] == ["1"] * len(THREAD_VARIABLES)
 
 
-def test_a_peer_that_is_killed_gives_one_sentence_each_time_it_is_asked() -> None:
-    sentence = "INTO: its process was ended by SIGKILL before it answered; is there enough free memory?"
-    with Peer("INTO", Trouble, threads=1) as peer:
+@pytest.mark.parametrize(
+    ("what", "how"), [("killed", "by SIGKILL"), ("exit", "with exit code 3")], ids=["killed", "exit"]
+)
+def test_a_peer_that_ends_gives_one_sentence_each_time_it_is_asked(what: str, how: str) -> None:
+    sentence = f"INTO: its process was ended {how} before it answered; is there enough free memory?"
+    with Peer("INTO", Trouble, *([what] if what == "exit" else []), threads=1) as peer:
         for _ in range(2):
             with pytest.raises(PeerDied) as raised:
-                peer.ask("killed")
+                peer.ask(what)
             assert str(raised.value) == sentence
-
-
-def test_a_peer_that_ends_while_it_is_set_up_gives_one_sentence() -> None:
-    with (
-        Peer("INTO", Trouble, "exit", threads=1) as peer,
-        pytest.raises(PeerDied, match="INTO: its process was ended with exit code 3"),
-    ):
-        peer.wait()
 
 
 @pytest.mark.parametrize("at_set_up", [True, False])
@@ -93,36 +85,29 @@ def test_an_error_in_a_peer_is_raised_here_and_says_where_it_was(at_set_up) -> N
 
 def test_a_peer_at_work_is_ended_too(monkeypatch) -> None:
     monkeypatch.setattr(peers, "PATIENCE_S", 0.1)
-    with Peer("sleeper", sleeper, threads=1) as peer:
-        peer.begin()
+    with Peer("sleeper", Trouble, threads=1) as peer:
+        peer.begin("sleep")
         pid = peer._process.pid
     assert not is_alive(pid)
 
 
-def test_peers_take_turns_once_all_are_set_up(tmp_path) -> None:
+def test_peers_take_turns_once_all_are_set_up_and_work_together_where_asked(tmp_path) -> None:
     with Peer("a", Diary, "a", tmp_path, threads=1) as a, Peer("b", Diary, "b", tmp_path, threads=1) as b:
         assert list(in_turn([a, b], 2)) == [["a", "b"], ["a", "b"]]
-    lines = (tmp_path / "diary").read_text().splitlines()
+        lines = (tmp_path / "diary").read_text().splitlines()
+        (tmp_path / "diary").write_text("")
+        assert together([a, b], 2) == ["a", "b"]
     assert sorted(lines[:2]) == ["a ready", "b ready"]
     assert lines[2:] == ["a start", "a end", "b start", "b end"] * 2
-
-
-def test_peers_together_work_at_the_same_time(tmp_path) -> None:
-    with (
-        Peer("a", Meeting, "a", "b", tmp_path, threads=1) as a,
-        Peer("b", Meeting, "b", "a", tmp_path, threads=1) as b,
-    ):
-        assert together([a, b]) == [True, True]
 
 
 def test_the_peak_of_a_process_is_its_own() -> None:
     mine = bytearray(b"x") * 400_000_000
     with Peer("hoard", Hoard, threads=1) as peer:
-        _, early = peer.ask(1)
-        before, after = peer.ask(300_000_000)
+        before, after = peer.ask(100_000_000)
         _, later = peer.ask(1)
-    assert early < len(mine)  # what the process that started it once took is not its own
-    assert after - before > 200_000_000
+    assert before < len(mine)  # what the process that started it once took is not its own
+    assert after - before > 60_000_000
     assert later >= after
 
 
@@ -135,15 +120,6 @@ def test_the_peak_where_there_is_no_proc(system, unit, tmp_path, monkeypatch) ->
 
 
 # What is counted. -------------------------------------------------------------------------------------------------
-
-
-def test_the_flops_of_a_slot_by_hand() -> None:
-    # State 2, action 3; the actor 2-5-3 has 10 + 15 products, the critic 5-4-1 has 20 + 4, its action's share is 12.
-    target = 25 + 24
-    critic_step = 24 + 24 + 4
-    actor_step = 25 + 24 + (4 + 12) + (25 + 15)
-    expected = 20 * (target + critic_step + actor_step) + 2 * 25
-    assert ratios.slot_flops((2, 5, 3), (5, 4, 1), batch=10) == expected
 
 
 class SplitCritic(nn.Module):
@@ -232,19 +208,19 @@ def test_stable_baselines3_trains_the_same_networks_as_often() -> None:
 
 
 def test_the_products_are_those_of_the_layers() -> None:
-    peer = ratios.SlotsAndProducts(TINY, CHUNK)
-    states, actions = peer.layers[0][0], peer.layers[0][-1]
-    assert peer.layers == [[states, 9, 7, actions], [states + actions, 8, 6, 1]]
-    assert peer(1)["slot_gflop"] * 1e9 == pytest.approx(ratios.slot_flops(*peer.layers, BATCH))
+    encoder = Encoder(TINY.scenario())
+    states, actions = encoder.state_size, encoder.action_size
+    flops = ratios.slot_flops((states, 9, 7, actions), (states + actions, 8, 6, 1), BATCH)
+    rates = ratios.slots_and_products(TINY, CHUNK)(1)
+    assert rates["slot_gflop"] * 1e9 == pytest.approx(flops)
+    assert min(rates.values()) > 0
 
 
 def test_the_training_whose_memory_counts_is_full_and_saves_a_checkpoint(tmp_path) -> None:
-    full, path = ratios.FullTraining(TINY, CHUNK), tmp_path / "bench.safetensors"
-    assert len(full.into.learner.replay) == REPLAY
-    assert full(2, path) > 0
-    incomes = resume(path, TINY.make_agent(), DigitalTwin(TINY.scenario(), 0), "bench")
-    assert incomes == full.into.incomes[: CHUNK + 2]
-    assert len(full.into.incomes) == CHUNK + 4
+    path, agent = tmp_path / "bench.safetensors", TINY.make_agent()
+    assert ratios.full_training(TINY, CHUNK)(2, path) > 0
+    assert len(resume(path, agent, DigitalTwin(TINY.scenario(), 0), "bench")) == CHUNK + 2
+    assert len(agent.replay) == REPLAY
 
 
 # The ratios. ------------------------------------------------------------------------------------------------------
@@ -256,7 +232,7 @@ class Here:
     def __init__(self, name: str, setup: Any, *args: Any, threads: int) -> None:
         self.work = setup(*args)
 
-    def __enter__(self) -> "Here":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -265,111 +241,89 @@ class Here:
     def wait(self) -> None:
         pass
 
-    def begin(self, *args: Any) -> None:
-        self.left = self.ask(*args)
-
-    def answer(self) -> Any:
-        return self.left
-
     def ask(self, *args: Any) -> Any:
         return self.work(*args)
 
-
-class Told(Here):
-    """Stands in for a peer: answers what it was told to, in turn."""
-
-    answers: dict[str, list[Any]]
-    threads: dict[str, int]
-
-    def __init__(self, name: str, *_: Any, threads: int) -> None:
-        answers = iter(self.answers[name])
-        self.threads[name] = threads
-        self.work = lambda *_: next(answers)
+    def begin(self, *args: Any) -> None:
+        self.answer = lambda: self.ask(*args)
 
 
-@pytest.fixture
-def told(monkeypatch) -> type[Told]:
-    """Peers that answer what `told.answers` says."""
-    Told.answers, Told.threads = {}, {}
-    monkeypatch.setattr(ratios, "Peer", Told)
+RATES = [
+    {"slot_gflop": 9, "slot_gflop_per_s": slot, "mm_gflop_per_s": mm, "onednn_gflop_per_s": onednn}
+    for slot, mm, onednn in ((60, 80, 120), (50, 100, 200))
+]
+
+
+@pytest.mark.parametrize(
+    ("measured", "answers", "threads", "repeats", "figures"),
+    [
+        (
+            partial(ratios.train_vs_sb3, 3),
+            {"INTO": [0.1, 0.2, 0.3], "Stable-Baselines3": [0.4, 0.4, 0.4]},
+            3,
+            [0.25, 0.5, 0.75],
+            {"into_slot_ms": 200.0, "sb3_slot_ms": 400.0},
+        ),
+        (
+            partial(ratios.gemm_fraction, 2),
+            {"INTO": RATES},
+            3,
+            [0.75, 0.5],
+            {"onednn_fraction": (0.5 + 0.25) / 2, "slot_gflop_per_s": 55.0, "slot_gflop": 9},
+        ),
+        (  # the slowest counts
+            partial(ratios.worker_efficiency, 2),
+            {"worker 1": [0.9, 1.0, 0.9, 0.9], "worker 2": [0.9, 1.5], "worker 3": [1.2, 0.9]},
+            1,
+            [0.9 / 1.2, 0.9 / 1.5],
+            {"workers": 3, "trainings_per_hour": 3 * 3600 / (2000 * 1.35)},
+        ),
+        (partial(ratios.train_rss_gb, 1), {"INTO": [750_000_000]}, 3, [0.75], {}),
+        (  # the smaller counts
+            partial(ratios.batched_vs_single, 2, worlds=3),
+            {"INTO": [(8.0, 1.0)] * 2, "all-on": [(3.0, 1.0)] * 2},
+            1,
+            [3.0, 3.0],
+            {"INTO_ratio": 8, "all-on_ratio": 3, "worlds": 3},
+        ),
+    ],
+    ids=["train_vs_sb3", "gemm_fraction", "worker_efficiency", "train_rss_gb", "batched_vs_single"],
+)
+def test_the_ratio_of_what_peers_answer(measured, answers, threads, repeats, figures, monkeypatch) -> None:
+    used = {}
+
+    def told(name: str, *_: Any, threads: int) -> Here:
+        used[name] = threads
+        left = iter(answers[name])
+        return Here(name, lambda: lambda *_: next(left), threads=threads)
+
+    monkeypatch.setattr(ratios, "Peer", told)
     monkeypatch.setattr(peers.os, "cpu_count", lambda: 3)
-    return Told
-
-
-def test_train_vs_sb3_is_our_time_over_theirs(told) -> None:
-    told.answers = {"INTO": [0.1, 0.2, 0.3], "Stable-Baselines3": [0.4, 0.4, 0.4]}
-    result = ratios.train_vs_sb3(3)
-    assert result.repeats == pytest.approx([0.25, 0.5, 0.75])
-    assert result.median == pytest.approx(0.5)
-    assert result.figures == pytest.approx({"into_slot_ms": 200.0, "sb3_slot_ms": 400.0})
-    assert told.threads == {"INTO": 3, "Stable-Baselines3": 3}
-
-
-def test_gemm_fraction_is_the_slot_over_the_product(told) -> None:
-    names = ("slot_gflop", "slot_gflop_per_s", "mm_gflop_per_s", "onednn_gflop_per_s")
-    told.answers = {
-        "INTO": [dict(zip(names, rates, strict=True)) for rates in ((9, 60, 80, 120), (9, 50, 100, 200))]
-    }
-    result = ratios.gemm_fraction(2, TINY)
-    assert result.repeats == [0.75, 0.5]
-    assert result.figures["onednn_fraction"] == pytest.approx((0.5 + 0.25) / 2)
-    assert (result.figures["slot_gflop_per_s"], result.figures["slot_gflop"]) == (55.0, 9)
-    told.answers = {"INTO": [dict(zip(names, (9, 60, 80), strict=False))]}
-    assert "onednn_fraction" not in ratios.gemm_fraction(1, TINY).figures
-
-
-def test_worker_efficiency_counts_the_slowest(told) -> None:
-    told.answers = {"worker 1": [0.9, 1.0, 0.9, 0.9], "worker 2": [0.9, 1.5], "worker 3": [1.2, 0.9]}
-    result = ratios.worker_efficiency(2)
-    assert result.repeats == pytest.approx([0.9 / 1.2, 0.9 / 1.5])
-    assert result.figures["workers"] == 3
-    assert result.figures["trainings_per_hour"] == pytest.approx(3 * 3600 / (2000 * 1.35))
-    assert told.threads == {f"worker {number}": 1 for number in (1, 2, 3)}
-
-
-def test_train_rss_is_in_gb_of_a_new_process_each(told) -> None:
-    told.answers = {"INTO": [750_000_000]}
-    assert ratios.train_rss_gb(2).repeats == [0.75, 0.75]
-
-
-def test_batched_vs_single_is_the_smaller_of_two(told) -> None:
-    told.answers = {"INTO": [(8.0, 1.0)] * 2, "all-on": [(3.0, 1.0)] * 2}
-    result = ratios.batched_vs_single(2, worlds=3)
-    assert result.repeats == [3.0, 3.0]
-    assert (result.figures["INTO_ratio"], result.figures["all-on_ratio"], result.figures["worlds"]) == (
-        8,
-        3,
-        3,
-    )
-    assert told.threads == {"INTO": 1, "all-on": 1}
-
-
-def test_one_world_and_many_go_on_for_as_many_slots_as_asked() -> None:
-    work = ratios.OneAndMany("all-on", 3)
-    alone, together = work.one.state.slot, work.many.state.slot
-    assert min(work(4, 2)) > 0
-    assert (work.one.state.slot, work.many.state.slot) == (alone + 4, together + 2)
+    result = measured()
+    assert result.repeats == pytest.approx(repeats)
+    assert {name: result.figures[name] for name in figures} == pytest.approx(figures)
+    assert used == dict.fromkeys(answers, threads)
 
 
 def test_the_smaller_ratio_to_the_literal_algorithm_counts(monkeypatch) -> None:
-    times = {"own": SlotTimes(1.0, 2.0, 700.0, 800.0), "random": SlotTimes(1.0, 2.0, 600.0, 900.0)}
-    monkeypatch.setattr(ratios, "slot_times", lambda repeats, scenario, name: [times[name]] * repeats)
+    times = {"own": [[1.0] * 2, [2.0] * 2, [700.0] * 2, [800.0] * 2]}
+    times["random"] = [[1.0] * 2, [2.0] * 2, [600.0] * 2, [900.0] * 2]
+    monkeypatch.setattr(ratios, "slot_times", lambda repeats, scenario, name: np.array(times[name]))
     result = ratios.algorithm_1_vs_literal(2, SYSTEM, worlds=3)
     assert result.repeats == [600.0, 600.0]
     assert (result.figures["own_bs_ms"], result.figures["own_bs_literal_ms"]) == (1.0, 700.0)
     assert result.figures["own_bs_over_before"] == pytest.approx(700.0 / ratios.BEFORE["own"])
     assert result.figures["random_bs_together_ms"] > 0
-    assert ratios.system_vs_literal(3, SYSTEM).repeats == [450.0] * 3
+    assert ratios.system_vs_literal(2, SYSTEM).repeats == [450.0] * 2
 
 
 @pytest.mark.parametrize("name", ratios.OFFERED)
 def test_a_slot_of_the_twin_and_the_same_slot_task_by_task(name, monkeypatch) -> None:
     monkeypatch.setattr(ratios, "SLOTS", 6)
-    found = ratios.slot_times(2, SYSTEM, name)
-    assert len(found) == 2
-    assert all(
-        0 < one.algorithm_1 < one.slot and 0 < one.literal_algorithm_1 < one.literal_slot for one in found
-    )
+    algorithm_1, slot, literal_algorithm_1, literal_slot = ratios.slot_times(2, SYSTEM, name)
+    assert slot.shape == (2,)
+    assert np.all((algorithm_1 > 0) & (algorithm_1 < slot))
+    assert np.all((literal_algorithm_1 > 0) & (literal_algorithm_1 < literal_slot))
 
 
 def test_peers_that_decide_differently_are_found_out(monkeypatch) -> None:
@@ -402,11 +356,6 @@ def test_what_costs_the_same_at_every_size_does_not_show_in_the_last_decade(monk
     monkeypatch.setattr(ratios, "first_slot_s", slot_s)
     found = ratios.scaling_exponent(1, sizes=(10, 100, 1000, 10_000), n_bs=10)
     assert found.median < found.figures["own_bs_last_decade"] < 1
-
-
-@pytest.mark.parametrize("name", ratios.OFFERED)
-def test_a_slot_of_many_devices_is_timed(name) -> None:
-    assert ratios.first_slot_s(ratios.spread(40, 4), name) > 0
 
 
 # The report. ------------------------------------------------------------------------------------------------------
@@ -463,19 +412,6 @@ def run(*words: str) -> Any:
     return CliRunner().invoke(cli.app, ["bench", *words])
 
 
-def refused(monkeypatch, capsys, *words: str) -> str:
-    """The sentence with which the command stops, by its way out of a shell; nothing may be measured."""
-    forbidden = [replace(one, run=lambda _: pytest.fail("measured")) for one in MEASURES]
-    monkeypatch.setattr(report, "MEASURES", forbidden)
-    monkeypatch.setattr(sys, "argv", ["mecsim", "bench", *words])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    return shown.err.strip()
-
-
 LOAD = {"run": TINY, "chunk": CHUNK}
 SMALL: dict[str, dict[str, Any]] = {
     "train_vs_sb3": LOAD,
@@ -489,31 +425,19 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def measured_small(monkeypatch, *keys: str) -> Any:
-    """What the command prints as JSON of measures with little to do."""
-    small = [replace(one, run=partial(one.run, **SMALL[one.key])) for one in MEASURES if one.key in keys]
-    monkeypatch.setattr(report, "MEASURES", small)
+def test_every_measure_as_json(monkeypatch) -> None:
+    monkeypatch.setattr(ratios, "Peer", Here)
     monkeypatch.setattr(peers.os, "cpu_count", lambda: 1)
+    small = [replace(one, run=partial(one.run, **SMALL[one.key])) for one in MEASURES]
+    monkeypatch.setattr(report, "MEASURES", small)
     done = run("--json", "--repeats", "1")
     assert done.exit_code == 0, done.exception
     data = json.loads(done.stdout)
-    assert list(data) == [*(one.key for one in small), "machine", "details"]
-    for key in keys:
+    assert list(data) == [*SMALL, "machine", "details"]
+    for key in SMALL:
         assert np.isfinite(data[key])
         assert data["details"][key]["repeats"] == [data[key]]
         assert f"Measuring {key} 1 times" in done.stderr
-    return data
-
-
-def test_every_measure_as_json(monkeypatch) -> None:
-    monkeypatch.setattr(ratios, "Peer", Here)
-    measured_small(monkeypatch, *SMALL)
-    assert set(SMALL) == {one.key for one in MEASURES}
-
-
-def test_a_measure_in_a_process_of_its_own(monkeypatch, capfd) -> None:
-    assert 0 < measured_small(monkeypatch, "train_rss_gb")["train_rss_gb"] < 4
-    assert capfd.readouterr().out == ""  # nor did the peer write to standard output
 
 
 def test_the_table_of_the_measures_that_are_chosen(monkeypatch) -> None:
@@ -528,22 +452,31 @@ def test_the_table_of_the_measures_that_are_chosen(monkeypatch) -> None:
     assert "second" not in done.output
 
 
-def test_a_key_that_is_not_known(monkeypatch, capsys) -> None:
-    sentence = refused(monkeypatch, capsys, "--only", "train_vs_sb3", "--only", "speed")
-    assert sentence.startswith(
-        "only = 'speed' is not allowed: it should be one of train_vs_sb3, gemm_fraction"
-    )
-
-
-def test_without_stable_baselines3_nothing_is_measured(monkeypatch, capsys) -> None:
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["--only", "speed"],
+            "only = 'speed' is not allowed: it should be one of train_vs_sb3, gemm_fraction",
+        ),
+        ([], "train_vs_sb3 needs stable-baselines3: install it by `pip install -e '.[bench]'`."),
+    ],
+    ids=["unknown", "without stable-baselines3"],
+)
+def test_what_cannot_be_measured_stops_the_command_before_it_begins(
+    words, sentence, monkeypatch, capsys
+) -> None:
+    forbidden = [replace(one, run=lambda _: pytest.fail("measured")) for one in MEASURES]
+    monkeypatch.setattr(report, "MEASURES", forbidden)
     monkeypatch.setattr(report, "find_spec", lambda name: None)
-    sentence = refused(monkeypatch, capsys)
-    assert sentence == "train_vs_sb3 needs stable-baselines3: install it by `pip install -e '.[bench]'`."
+    monkeypatch.setattr(sys, "argv", ["mecsim", "bench", *words])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(sentence)
     assert [one.key for one in chosen(["gemm_fraction"])] == ["gemm_fraction"]
-
-
-def test_fewer_than_one_repeat() -> None:
-    assert run("--repeats", "0").exit_code == 2
 
 
 def test_a_peer_that_dies_ends_the_command_with_one_sentence(monkeypatch) -> None:

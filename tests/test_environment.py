@@ -36,18 +36,15 @@ def constraints() -> dict[str, Requirement]:
 
 def test_conda_has_what_the_notebooks_and_voila_need_with_the_same_bounds() -> None:
     found = {}
+    assert "python=3.11" in conda_dependencies()
     for line in conda_dependencies():
         if isinstance(line, str) and line not in ("python=3.11", "pip"):
             name, bounds = re.fullmatch(r"([A-Za-z0-9_.-]+?)([<>=!~].*)", line).groups()
             found[canonicalize_name(CONDA_NAMES.get(name, name))] = SpecifierSet(bounds)
     assert found == declared(PROJECT["dependencies"] + GROUPS["explore"])
-
-
-def test_conda_pins_python_and_installs_the_package() -> None:
-    lines = conda_dependencies()
-    assert "python=3.11" in lines
-    assert {"pip": ["-e ."]} in lines
+    assert {"pip": ["-e ."]} in conda_dependencies()
     assert "3.11.0" in SpecifierSet(PROJECT["requires-python"])
+    assert str(found["torch"]).startswith("==")  # another version rounds differently
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -66,10 +63,6 @@ def test_constraints_are_exact_and_portable() -> None:
         assert "+" not in str(pin.specifier), f"{pin} names a build that other platforms lack"
 
 
-def test_torch_is_pinned_exactly() -> None:
-    assert declared(PROJECT["dependencies"])["torch"] == SpecifierSet("==2.13.0")
-
-
 def test_binder_builds_from_the_conda_environment(tmp_path: Path) -> None:
     pytest.importorskip("repo2docker", reason="jupyter-repo2docker is not installed")
     command = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", str(ROOT)]
@@ -78,7 +71,7 @@ def test_binder_builds_from_the_conda_environment(tmp_path: Path) -> None:
     dockerfile = done.stdout + done.stderr
     assert "Building conda environment for python=3.11" in dockerfile
     assert '--file "environment.yml"' in dockerfile
-    steering = (
+    steering = [
         "binder",
         ".binder",
         "Dockerfile",
@@ -86,5 +79,5 @@ def test_binder_builds_from_the_conda_environment(tmp_path: Path) -> None:
         "runtime.txt",
         "install.R",
         "default.nix",
-    )
+    ]
     assert [name for name in steering if (ROOT / name).exists()] == []

@@ -4,21 +4,20 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from reproduce import NotebookRun, check_parameters, reproduce
+from reproduce import NotebookRun, reproduce
 from typer.testing import CliRunner
 
 from mecsim.experiments import calibration, panels, runner, sensitivity, studies
 from mecsim.experiments.cli import app
 from mecsim.experiments.store import ROOT
-from mecsim.settings import SettingError
 
 PLOT = "import matplotlib.pyplot as plt\n\nplt.plot([1, 2]);"
 
 
 def write_notebook(path: Path, title: str, *sources: str) -> None:
-    parameters = new_code_cell("slots = 3\ngamma = 0.99", metadata={"tags": ["parameters"]})
-    cells = [new_markdown_cell(f"# {title}"), parameters, *map(new_code_cell, sources)]
+    cells = [new_markdown_cell(f"# {title}"), *map(new_code_cell, sources)]
     metadata = {
         "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
     }
@@ -32,7 +31,7 @@ def notebooks(tmp_path: Path) -> Path:
     write_notebook(
         folder / "00_fails.ipynb", "One that <fails>", PLOT, "raise ValueError('gamma = 2: too large')"
     )
-    write_notebook(folder / "01_works.ipynb", "One that works", PLOT, "print('slots:', slots)")
+    write_notebook(folder / "01_works.ipynb", "One that works", PLOT)
     write_notebook(folder / "draft.ipynb", "Not numbered", "print('draft')")
     return folder
 
@@ -43,7 +42,12 @@ def test_a_failure_is_reported_and_does_not_stop_the_rest(notebooks: Path, tmp_p
     assert (fails.error, works.error) == ("ValueError: gamma = 2: too large", None)
     assert (fails.title, works.title) == ("One that <fails>", "One that works")
     for name in ("00_fails", "01_works"):
-        assert (out / "html" / f"{name}.html").exists()
+        page = BeautifulSoup((out / "html" / f"{name}.html").read_text(), "html.parser")
+        assert page.find("a", href="../index.html") is not None
+        assert [image["alt"] for image in page.find_all("img")] == [f"Figure 1 of {page.title.get_text()}"]
+        scripts = [script["src"].partition("?")[0] for script in page.find_all("script", src=True)]
+        assert scripts == ["../mathjax/MathJax.js"]
+        assert (out / "html" / scripts[0]).exists()
         assert (out / "executed" / f"{name}.ipynb").exists()
         assert (out / "figures" / name / "01.png").read_bytes().startswith(b"\x89PNG")
     index = (out / "index.html").read_text()
@@ -53,33 +57,20 @@ def test_a_failure_is_reported_and_does_not_stop_the_rest(notebooks: Path, tmp_p
     assert "draft" not in index
 
 
-def test_a_second_run_replaces_the_first_and_takes_parameters(notebooks: Path, tmp_path: Path) -> None:
-    for slots in (5, 7):
-        (run,) = reproduce(out=tmp_path, pattern="01*", parameters={"slots": slots}, notebooks=notebooks)
+def test_a_second_run_replaces_the_first(notebooks: Path, tmp_path: Path) -> None:
+    (notebooks / "00_fails.ipynb").unlink()
+    for number in (5, 7):
+        write_notebook(
+            notebooks / "01_works.ipynb", "One", f"print('slots:', {number})", *[PLOT] * (8 - number)
+        )
+        (run,) = reproduce(out=tmp_path, notebooks=notebooks)
         assert run.error is None
-        assert f"slots: {slots}" in (tmp_path / "html/01_works.html").read_text()
+        assert f"slots: {number}" in (tmp_path / "html/01_works.html").read_text()
     assert [path.name for path in (tmp_path / "figures/01_works").iterdir()] == ["01.png"]
     assert not list(tmp_path.glob("**/*.part"))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"profile": "fast"}, "profile = 'fast' is not allowed: it should be 'quick' or 'paper'"),
-        ({"pattern": "99*"}, "no notebook matches '99"),
-        ({"parameters": {"gama": 1}}, "00_fails.ipynb has no parameter 'gama'; it takes slots, gamma"),
-    ],
-)
-def test_bad_requests_are_refused_before_anything_runs(
-    notebooks: Path, tmp_path: Path, arguments: dict[str, object], message: str
-) -> None:
-    out = tmp_path / "build"
-    with pytest.raises(SettingError, match=message):
-        reproduce(out=out, notebooks=notebooks, **arguments)
-    assert not out.exists()
-
-
-def test_the_paper_profile_computes_everything_first(notebooks: Path, tmp_path: Path, monkeypatch) -> None:
+def test_the_paper_profile_computes_everything_first(tmp_path: Path, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(calibration, "calibrate", lambda: asked.append("map"))
     monkeypatch.setattr(
@@ -87,8 +78,7 @@ def test_the_paper_profile_computes_everything_first(notebooks: Path, tmp_path: 
     )
     monkeypatch.setattr(studies, "run_studies", lambda names, preset: asked.append((preset, *names)))
     monkeypatch.setattr(sensitivity, "measure_sensitivity", lambda: asked.append("sensitivity"))
-    (run,) = reproduce("paper", tmp_path / "build", "01*", notebooks=notebooks)
-    assert run.error is None
+    assert reproduce("paper", tmp_path / "build", tmp_path / "none") == []
     every = tuple(panels.EXPERIMENTS)
     shown = tuple(name for name in every if "printed" in panels.EXPERIMENTS[name].presets)
     both = tuple(studies.STUDIES)
@@ -111,10 +101,6 @@ def test_the_command_says_by_its_exit_code_whether_all_ran_through(
     monkeypatch.setattr("reproduce.reproduce", lambda *given: asked.append(given) or [run])
     done = CliRunner().invoke(app, ["reproduce", "--profile", "paper", "--out", str(tmp_path)])
     assert (done.exit_code, asked) == (code, [("paper", tmp_path)])
-
-
-def test_known_parameters_are_accepted(notebooks: Path) -> None:
-    check_parameters(sorted(notebooks.glob("0*.ipynb")), {"slots": 1, "gamma": 0.5})
 
 
 def test_torch_is_left_to_the_kernels() -> None:

@@ -46,38 +46,47 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def jupyterlab(folder: Path) -> Iterator[str]:
-    """Serves a folder from a JupyterLab with settings of its own; yields an address with a `{}` for the notebook."""
-    port = free_port()
+    """Serves a folder from a JupyterLab with settings of its own; yields an address with a `{}` for the notebook.
+
+    Raises:
+        RuntimeError: the server ended or stays silent.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     token = secrets.token_hex(16)
+    address = f"http://127.0.0.1:{port}"
     options = [
+        "--no-browser",
+        "--allow-root",
+        "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={folder}",
         f"--IdentityProvider.token={token}",
         "--LabApp.expose_app_in_browser=True",
     ]
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
-    with serving([*command, *options], f"http://127.0.0.1:{port}/api?token={token}"):
-        yield f"http://127.0.0.1:{port}/lab/tree/{{}}?token={token}&reset"
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def serving(command: list[str], address: str) -> Iterator[None]:
-    """Runs a Jupyter server with settings of its own, from when it answers at an address."""
+    command = [sys.executable, "-m", "jupyterlab", *options]
     with tempfile.TemporaryDirectory() as home:
         server = subprocess.Popen(command, env=lab_environment(Path(home)), stderr=subprocess.DEVNULL)
         try:
-            wait_for_server(address, server)
-            yield
+            deadline = time.monotonic() + START_S
+            while not answers(f"{address}/api?token={token}"):
+                if time.monotonic() > deadline or server.poll() is not None:
+                    raise RuntimeError(f"The Jupyter server did not answer within {START_S} s.")
+                time.sleep(0.2)
+            yield f"{address}/lab/tree/{{}}?token={token}&reset"
         finally:
             server.terminate()
             server.wait(timeout=30)
+
+
+def answers(address: str) -> bool:
+    """Is there a server at an address?"""
+    try:
+        urllib.request.urlopen(address).close()
+    except (urllib.error.URLError, ConnectionError):
+        return False
+    return True
 
 
 def lab_environment(home: Path) -> dict[str, str]:
@@ -86,31 +95,10 @@ def lab_environment(home: Path) -> dict[str, str]:
         path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(setting))
-    folders = {
-        "JUPYTER_CONFIG_DIR": home / "config",
-        "JUPYTER_DATA_DIR": home / "data",
-        "JUPYTER_RUNTIME_DIR": home / "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": home / "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
-    }
-    return os.environ | {name: str(path) for name, path in folders.items()}
-
-
-def wait_for_server(address: str, server: subprocess.Popen[bytes]) -> None:
-    """Returns once the server answers.
-
-    Raises:
-        RuntimeError: it ended or stays silent.
-    """
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            urllib.request.urlopen(address).close()
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.2)
-        else:
-            return
-    raise RuntimeError(f"The Jupyter server did not answer within {START_S} s.")
+    folders = {"CONFIG_DIR": "config", "DATA_DIR": "data", "RUNTIME_DIR": "runtime"}
+    ours = {f"JUPYTER_{name}": str(home / folder) for name, folder in folders.items()}
+    ours |= {f"JUPYTERLAB_{name.upper()}_DIR": str(home / name) for name in ("settings", "workspaces")}
+    return os.environ | ours
 
 
 @contextmanager

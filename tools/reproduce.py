@@ -3,22 +3,27 @@
 import base64
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
 import papermill
+from jinja2 import Template
+from nbconvert import HTMLExporter
 from nbformat import NotebookNode
-from pages import TEMPLATES, copy_assets, notebook_body, title_of, write_page
+from pages import MATHJAX, MATHJAX_JS, describe_figures, strip_widgets, title_of
 from papermill.exceptions import PapermillExecutionError
 
 from mecsim.experiments.store import ROOT, write_atomically
-from mecsim.settings import SettingError
 
 NOTEBOOKS = ROOT / "notebooks"
 NUMBERED = "[0-9][0-9]_*.ipynb"
+INDEX = Template(Path(__file__).with_name("index.html.j2").read_text(), autoescape=True, trim_blocks=True)
+PAGE = """{% extends 'classic/index.html.j2' %}
+{% block html_head_js %}{% endblock %}
+{% block body_header %}{{ super() }}<p><a href="../index.html">All notebooks of this run</a></p>{% endblock %}"""
 QUIET_KERNEL = ["--log-level=ERROR"]  # or each kernel warns that it talks to us over the loopback unencrypted
 
 
@@ -34,58 +39,31 @@ class NotebookRun:
 
 
 def reproduce(
-    profile: str = "quick",
-    out: Path = Path("build"),
-    pattern: str = NUMBERED,
-    parameters: Mapping[str, object] | None = None,
-    notebooks: Path = NOTEBOOKS,
+    profile: str = "quick", out: Path = Path("build"), notebooks: Path = NOTEBOOKS
 ) -> list[NotebookRun]:
-    """Runs notebooks in order and writes them, their HTML and figures and an index page.
+    """Runs the numbered notebooks of a folder in order and writes them, their HTML and figures and an index page.
 
     A notebook that fails says so in its entry and does not stop the others; what it produced is kept.
 
     Args:
         profile: "quick", or "paper" to first compute the paper-scale runs that are not stored yet.
         out: the folder to write to.
-        pattern: which of the notebooks.
-        parameters: values for the cells tagged `parameters`, in place of the quick settings.
         notebooks: where the notebooks are.
-
-    Raises:
-        SettingError: the profile or a parameter is not known, or no notebook matches; nothing has run then.
     """
-    if profile not in ("quick", "paper"):
-        raise SettingError(f"profile = {profile!r} is not allowed: it should be 'quick' or 'paper'.")
-    paths = sorted(notebooks.glob(pattern))
-    if not paths:
-        raise SettingError(f"no notebook matches {pattern!r} in {notebooks}.")
-    parameters = dict(parameters or {})
-    check_parameters(paths, parameters)
     if profile == "paper":
         compute_missing_runs()
-    out = out.resolve()
-    copy_assets(out)
+    out, paths = out.resolve(), sorted(notebooks.glob(NUMBERED))
+    for folder in MATHJAX:
+        shutil.copytree(folder, out / "mathjax", dirs_exist_ok=True)
     runs: list[NotebookRun] = []
     for number, path in enumerate(paths, start=1):
         print(f"[{number}/{len(paths)}] {path.stem}", flush=True)
-        runs.append(run_notebook(path, out, parameters))
+        runs.append(run_notebook(path, out))
         if runs[-1].error:
             print(f"{path.stem} failed: {runs[-1].error}", flush=True)
         write_index(out, profile, runs, planned=len(paths))
     print(f"Open {out / 'index.html'}", flush=True)
     return runs
-
-
-def check_parameters(paths: Sequence[Path], parameters: Mapping[str, object]) -> None:
-    """Refuses a parameter that one of the notebooks does not take; papermill alone would only warn."""
-    for path in paths if parameters else []:
-        known = papermill.inspect_notebook(path)
-        unknown = [name for name in parameters if name not in known]
-        if unknown:
-            names = ", ".join(map(repr, unknown))
-            raise SettingError(
-                f"{path.name} has no parameter {names}; it takes {', '.join(known) or 'none'}."
-            )
 
 
 def compute_missing_runs() -> None:
@@ -104,7 +82,7 @@ def compute_missing_runs() -> None:
     measure_sensitivity()
 
 
-def run_notebook(path: Path, out: Path, parameters: Mapping[str, object]) -> NotebookRun:
+def run_notebook(path: Path, out: Path) -> NotebookRun:
     """Executes one notebook in a kernel of its own and lays out what it produced, up to an error if there is one."""
     executed = out / "executed" / path.name
     executed.parent.mkdir(parents=True, exist_ok=True)
@@ -112,24 +90,30 @@ def run_notebook(path: Path, out: Path, parameters: Mapping[str, object]) -> Not
     error, start = None, time.perf_counter()
     try:
         papermill.execute_notebook(
-            path, executed, parameters, kernel_name="python3", cwd=path.parent, extra_arguments=QUIET_KERNEL
+            path, executed, kernel_name="python3", cwd=path.parent, extra_arguments=QUIET_KERNEL
         )
     except PapermillExecutionError as failure:
-        error = last_line(f"{failure.ename}: {failure.evalue}")
+        error = f"{failure.ename}: {failure.evalue}"
     except Exception as failure:  # a kernel that died, say: whatever it was, the next notebook has its turn
-        error = last_line(f"{type(failure).__name__}: {failure}")
+        error = f"{type(failure).__name__}: {failure}"
+    if error:
+        error = error.strip().splitlines()[-1]  # where Python puts what went wrong
     duration_s = time.perf_counter() - start
     notebook = nbformat.read(executed if executed.exists() else path, as_version=4)
     title = title_of(notebook, default=path.stem)
     figures = extract_figures(notebook, out, path.stem)
-    bar = '<a href="../index.html">All notebooks of this run</a>'
-    write_page(out / "html" / f"{path.stem}.html", title, notebook_body(notebook, title), root="../", bar=bar)
+    write_atomically(out / "html" / f"{path.stem}.html", page_of(notebook, title).encode())
     return NotebookRun(path.stem, title, duration_s, error, figures)
 
 
-def last_line(message: str) -> str:
-    """The last line of an error's message, where Python puts what went wrong."""
-    return message.strip().splitlines()[-1]
+def page_of(notebook: NotebookNode, title: str) -> str:
+    """A notebook as an HTML page in a folder beside MathJax's."""
+    strip_widgets(notebook)
+    describe_figures(notebook, title)
+    exporter = HTMLExporter(
+        template_name="classic", raw_template=PAGE, mathjax_url=f"../mathjax/{MATHJAX_JS}"
+    )
+    return exporter.from_notebook_node(notebook, {"metadata": {"name": title}})[0]
 
 
 def extract_figures(notebook: NotebookNode, out: Path, name: str) -> tuple[str, ...]:
@@ -145,12 +129,11 @@ def extract_figures(notebook: NotebookNode, out: Path, name: str) -> tuple[str, 
 
 def write_index(out: Path, profile: str, runs: Sequence[NotebookRun], planned: int) -> None:
     """Writes index.html: each notebook with its result, its duration and its figures."""
-    body = TEMPLATES.get_template("index.html").render(
-        runs=runs, planned=planned, profile=profile, duration=format_duration
-    )
     versions = ", ".join(f"{name} {version(name)}" for name in ("mecsim", "torch", "numpy"))
-    title = "mecsim: what this run reproduced"
-    write_page(out / "index.html", title, body, root="", bar=f"<span>{title}</span>", foot=versions)
+    page = INDEX.render(
+        runs=runs, planned=planned, profile=profile, versions=versions, duration=format_duration
+    )
+    write_atomically(out / "index.html", page.encode())
 
 
 def format_duration(seconds: float) -> str:

@@ -1,0 +1,110 @@
+"""Sphinx's configuration of the site (`make site`): README, notebooks as committed and public names, to read offline.
+
+The files of the repository are the sources, as they stand; `prepare` adapts what GitHub and Jupyter show otherwise.
+"""
+
+import inspect
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+from nbformat.v4 import new_markdown_cell
+from sphinx.application import Sphinx
+
+import mecsim
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.with_name("tools")))
+
+from pages import MATHJAX, MATHJAX_JS, describe_figures, strip_widgets  # noqa: E402 (found by the line above)
+
+project, author, release = "mecsim", "The mecsim authors", mecsim.__version__
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+root_doc, course = "README", "notebooks/assignments/README"
+around = ["CONTRIBUTING", "ASSUMPTIONS", "GLOSSARY", "CHANGELOG", "CLUSTER", "data/README", "docs/api"]
+include_patterns = [*(f"{page}.md" for page in (root_doc, course, *around)), "notebooks/*.ipynb"]
+exclude_patterns = [".*", "build", "data/[!R]*"]
+
+html_theme, html_title = "furo", "mecsim"
+html_copy_source = False
+html_static_path = list(map(str, MATHJAX))
+mathjax_path = MATHJAX_JS
+default_role = "code"
+myst_enable_extensions = ["amsmath", "dollarmath"]
+myst_heading_anchors = 4
+myst_update_mathjax = False  # which is for MathJax 3 and later
+nb_execution_mode = "off"
+autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
+autodoc_typehints = "description"
+autodoc_type_aliases = {name: name for name in ("Array", "Ints", "Bools", "Numbers")}
+napoleon_use_ivar = True  # a field that a docstring lists is not described twice
+
+FRAGMENT = re.compile(r"(\]\([^)#\s]*#)([^)\s]+)\)")
+SOLUTION = re.compile(r"\[([^]]*)\]\((?:source/|wrong_answers)[^)]*\)")
+
+
+def prepare(app: Sphinx, page: str, source: list[str]) -> None:
+    """Turns the text of a file into what Sphinx is to lay out."""
+    text = source[0]
+    if page == root_doc:
+        text += (HERE / "contents.md").read_text()
+    elif page == course:
+        text = SOLUTION.sub(r"\1", text)  # whoever is to solve it reads this site too
+    elif page == "docs/api":
+        text += reference()
+    elif page.startswith("notebooks/"):
+        text = prepared(text, Path(page).name)
+    # Jupyter's anchors have capitals, MyST's and GitHub's have none.
+    source[0] = FRAGMENT.sub(lambda link: f"{link[1]}{link[2].lower()})", text)
+
+
+def prepared(text: str, name: str) -> str:
+    """A notebook with an alternative text for each figure, without widgets, and with a link to itself, to keep."""
+    notebook = nbformat.reads(text, as_version=4)
+    strip_widgets(notebook)
+    describe_figures(notebook, name)
+    notebook.cells.append(
+        new_markdown_cell(f"As committed: {{download}}`the notebook itself <{name}.ipynb>`.")
+    )
+    return nbformat.writes(notebook)
+
+
+def reference() -> str:
+    """A directive for each public name, but for the tables that docs/api.md names."""
+    kinds = {"module": inspect.ismodule, "class": inspect.isclass, "function": inspect.isfunction}
+    named = [
+        f".. auto{kind}:: mecsim.{name}\n"
+        for kind, fits in kinds.items()
+        for name in mecsim.__all__
+        if fits(getattr(mecsim, name))
+    ]
+    return "\n".join(("```{eval-rst}", *named, "```\n"))
+
+
+def keep_equations(app: Sphinx, document: nodes.document) -> None:
+    """Has equations of several lines written as they are: Sphinx would wrap them, and then none can bear its number."""
+    for equation in document.findall(nodes.math_block):
+        equation["classes"].append("amsmath")
+
+
+def keep_colons(app: Sphinx, kind: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    """Has the docstring of a field or constant stay whole: what stands before a colon would be taken for its type."""
+    if kind in ("attribute", "data", "property"):
+        lines[:0] = ["..", ""]
+
+
+def open_at_the_readme(app: Sphinx, failure: Exception | None) -> None:
+    """Shows the README where a reader, or a server, looks first."""
+    if failure is None:
+        shutil.copyfile(app.outdir / "README.html", app.outdir / "index.html")
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", prepare)
+    app.connect("doctree-read", keep_equations)
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon
+    app.connect("build-finished", open_at_the_readme)
