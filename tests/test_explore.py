@@ -14,7 +14,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from mecsim.experiments.study_worlds import KINDS, proto_action, warm_states
 from PIL import Image
 
 from mecsim.agents import AGENTS, Agent, make_agent
@@ -26,6 +25,8 @@ from mecsim.experiments.panels import PROFILES
 from mecsim.experiments.plots import AGENT_COLOURS
 from mecsim.experiments.policies import PolicyError
 from mecsim.experiments.runs import Run, path_of
+from mecsim.experiments.studies.guarantees import KINDS, proto_action
+from mecsim.experiments.studies.lookup import warm_states
 from mecsim.explore import comparing, playback, slots, what_if, widgets
 from mecsim.explore.comparing import KNOBS, compare, everyone, scenario_at, trained_agents
 from mecsim.explore.drawing import blank, data_url

@@ -11,8 +11,9 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
+from stored import put_run
 
-from mecsim.experiments import on_demand
+from mecsim.experiments import results
 from mecsim.experiments.notebooks import (
     FigureParameters,
     LearningParameters,
@@ -21,7 +22,6 @@ from mecsim.experiments.notebooks import (
     WalkParameters,
 )
 from mecsim.experiments.panels import FIGURES, PROFILES, Profile, runs_of
-from mecsim.experiments.runs import compute
 from mecsim.experiments.store import ROOT
 from mecsim.settings import SettingError
 
@@ -206,9 +206,9 @@ def test_a_changed_scenario_is_computed_at_the_quick_scale(tmp_path, monkeypatch
 
     def run_here(panels, profile, preset, changes):
         for one in runs_of(panels, profile, preset, changes=changes):
-            compute(one, tmp_path)
+            put_run(one, tmp_path)
 
-    monkeypatch.setattr(on_demand, "run_experiments", run_here)
+    monkeypatch.setattr(results, "run_experiments", run_here)
     said = run("08_fig4", {"panel": "4a", "preset": "calibrated", "changes": {"cpu_hz": 8e9}})
     assert "profile quick: 4 slots trained, 3 evaluated" in said
     assert "reproduced" not in said  # verdicts are for the paper's scale

@@ -33,8 +33,6 @@ REFERENCE = (49, 99)
 SHARE = {"INTO": 0.9, "greedy": 0.8}
 """Of the long-run bound that each agent earns in the made-up tables, and a tenth less in the reference states."""
 
-PROFILES["paper"].folder = PROFILES["paper"].folder
-
 
 def made_up_bounds(seeds: range, preset: str = "calibrated") -> pd.DataFrame:
     """Bounds that differ from point to point and seed to seed, with two reference states."""
