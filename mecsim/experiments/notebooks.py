@@ -91,7 +91,7 @@ class StoredParameters(Parameters):
         changes: fields of the scenario that differ at every point.
     """
 
-    preset: Literal["both"] | PresetName
+    preset: Literal["both", PresetName]
     changes: dict[str, Any]
 
     @property
