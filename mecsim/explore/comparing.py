@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -41,7 +41,7 @@ class Knob(NamedTuple):
         name: what it is.
         unit: of its values.
         low, high, step, default: its values.
-        changes: what a value changes of a scenario.
+        sweep: what a value changes; None for alpha, which the paper does not sweep.
     """
 
     symbol: str
@@ -51,20 +51,24 @@ class Knob(NamedTuple):
     high: float
     step: float
     default: float
-    changes: Callable[[float], dict[str, Any]]
+    sweep: panels.Sweep | None
 
     @property
     def label(self) -> str:
         """Symbol, name and unit."""
         return f"{self.symbol}, {self.name} ({self.unit})"
 
+    def changes(self, value: float) -> dict[str, Any]:
+        """The change to a scenario at a value; none at the default."""
+        if value == self.default:
+            return {}
+        if self.sweep is None:
+            return {"interference": value}
+        return self.sweep.changes(value * self.sweep.per)
+
 
 def _scale(symbol: str, name: str, sweep: panels.Sweep, step: float = 0.1) -> Knob:
-    return Knob(symbol, name, "× default", min(sweep.values), max(sweep.values), step, 1.0, sweep.changes)
-
-
-def _interference(share: float) -> dict[str, Any]:
-    return {"interference": share}
+    return Knob(symbol, name, "× default", min(sweep.values), max(sweep.values), step, 1.0, sweep)
 
 
 KNOBS = {
@@ -74,18 +78,9 @@ KNOBS = {
     "rho": _scale("ρ", "harvested energy", panels.HARVEST),
     "chi": _scale("χ", "task size", panels.SIZE),
     "psi": _scale("ψ", "shortest deadline", panels.DEADLINE),
-    "F": Knob("F", "CPU of each BS", "GHz", 3.0, 8.0, 0.5, 5.0, lambda ghz: panels.CPU.changes(1e9 * ghz)),
-    "B": Knob("B", "bandwidth", "MHz", 0.6, 2.0, 0.1, 1.0, lambda mhz: panels.BANDWIDTH.changes(1e6 * mhz)),
-    "alpha": Knob(
-        "α",
-        "interference factor",
-        "share of eq. (3)",
-        0.0,
-        1.0,
-        0.01,
-        0.03,
-        lambda alpha: {"interference": alpha},
-    ),
+    "F": Knob("F", "CPU of each BS", "GHz", 3.0, 8.0, 0.5, 5.0, panels.CPU),
+    "B": Knob("B", "bandwidth", "MHz", 0.6, 2.0, 0.1, 1.0, panels.BANDWIDTH),
+    "alpha": Knob("α", "interference factor", "share of eq. (3)", 0.0, 1.0, 0.01, 0.03, None),
 }
 """In the order of section V; the ranges are those of its sweeps, the defaults those of `calibrated`."""
 
@@ -107,8 +102,7 @@ def scenario_at(values: Mapping[str, float]) -> Scenario:
             raise SettingError(
                 f"{name} = {value!r} is not allowed: it should be between {knob.low:g} and {knob.high:g} {knob.unit}."
             )
-        if value != knob.default:
-            changes |= knob.changes(value)
+        changes |= knob.changes(value)
     return Scenario.preset("calibrated", **changes)
 
 

@@ -112,14 +112,6 @@ class Shell(ipywidgets.VBox):
         finally:
             self._quiet = False
 
-    def close(self) -> None:
-        """Lets go of the controls and everything shown."""
-        for control in self.controls.values():
-            control.unobserve_all()
-        for one in (*self.controls.values(), *self.buttons.values(), *self.children):
-            one.close()
-        super().close()
-
     def _tell(self, words: str) -> None:
         self.status.value = f'<span class="mecsim-status" role="status">{escape(words)}</span>'
 
@@ -272,12 +264,11 @@ def compare_explorer(learners: Learners) -> Shell:
         (f"{QUICK * worlds} slots, at once", QUICK),
         (f"{THOROUGH * worlds} slots, takes a moment", THOROUGH),
     ]
-    controls = {
+    controls: dict[str, ipywidgets.ValueWidget] = {
         name: slider(knob.label, knob.low, knob.high, knob.default, knob.step) for name, knob in KNOBS.items()
     }
-    averaged = choice("averaged over", averages, QUICK)
-    defaults = button("Defaults", reset, "put every parameter back")
-    shell = Shell({**controls, "slots": averaged}, show, (defaults,))
+    controls["slots"] = choice("averaged over", averages, QUICK)
+    shell = Shell(controls, show, (button("Defaults", reset, "put every parameter back"),))
     return shell
 
 
