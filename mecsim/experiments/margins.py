@@ -1,8 +1,8 @@
 """What each claim measures: margins that are above 0 where the claim holds.
 
-A function takes the evidence and gives one row a seed and one column a part, (seeds, parts); a claim holds where all
-its parts do (see `mecsim.experiments.statistics.weakest`). Only C20 has no seeds to compare, and its function gives the
-interval itself.
+A function takes the evidence (C18 and C20: the table of their study) and gives one row a seed and one column a part,
+(seeds, parts); a claim holds where all its parts do (see `mecsim.experiments.statistics.weakest`). Only C20 has no
+seeds to compare, and its function gives the interval itself.
 """
 
 from __future__ import annotations
