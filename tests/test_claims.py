@@ -1,10 +1,19 @@
-"""The rules that turn stored runs into verdicts come out each of the three ways on synthetic data."""
+"""The margins of the claims by hand, and the rules that turn stored runs into verdicts come out each of three ways."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from mecsim.experiments import claims
+from mecsim.experiments.margins import (
+    FLAT,
+    Evidence,
+    converged_at,
+    counts_rise,
+    first_rises_others_fall,
+    flattens,
+    ordered,
+)
 from mecsim.experiments.results import COLUMNS
 from mecsim.experiments.store import ROOT
 
@@ -87,33 +96,64 @@ def test_convergence_orders(stored, slots, expected):
 
 
 RISE, FALL, STEADY = [10.0, 12.0, 14.0, 16.0], [20.0, 18.0, 16.0, 14.0], [20.0, 20.0, 20.0, 20.0]
-SATURATING = [10.0, 14.0, 15.9, 16.0]
+SATURATING, ENDS_LOWER = [10.0, 14.0, 15.9, 16.0], [10.0, 14.0, 16.0, 14.0]
+ABOVE = [30.0, 30.0, 30.0, 30.0]
 
 
-def of_bs(first: list[float], second: list[float], third: list[float], spread: float = 0.1) -> pd.DataFrame:
-    levels = dict(enumerate((first, second, third), start=1))
-    return panel({("INTO", f"offloading BS-{bs}"): around(level, spread) for bs, level in levels.items()})
+def of_bs(*levels: list[float]) -> pd.DataFrame:
+    """Offloading devices around a level of each BS."""
+    named = enumerate(levels, start=1)
+    return panel({("INTO", f"offloading BS-{bs}"): around(level) for bs, level in named})
 
 
 @pytest.mark.parametrize(
-    ("claim", "good", "bad"),
+    ("names", "good", "bad"),
     [
-        ("C4", (RISE, FALL, FALL), (FALL, FALL, FALL)),
-        ("C5", (RISE, STEADY, [30.0] * 4), (STEADY, RISE, [30.0] * 4)),
-        ("C6", (RISE, FALL, FALL), (RISE, RISE, FALL)),
-        ("C7", (RISE, RISE, RISE), (RISE, FALL, RISE)),
-        ("C8", (SATURATING, SATURATING, SATURATING), (RISE, RISE, RISE)),
-        ("C9", (RISE, RISE, RISE), (RISE, RISE, FALL)),
-        ("C10", (SATURATING, SATURATING, SATURATING), (RISE, RISE, RISE)),
+        (("C4", "C6"), (RISE, FALL, FALL), (FALL, FALL, FALL)),
+        (("C4", "C6"), (RISE, FALL, FALL), (RISE, RISE, FALL)),
+        (("C4", "C6"), (RISE, FALL, FALL), (RISE, FALL, RISE)),
+        (("C5",), (RISE, STEADY, ABOVE), (STEADY, RISE, ABOVE)),
+        (("C5",), (RISE, STEADY, ABOVE), (RISE, STEADY, FALL)),
+        (("C5",), (RISE, STEADY, ABOVE), (RISE, [20.0, 20.0, 20.0, 31.0], ABOVE)),
+        (("C7", "C9"), (RISE, RISE, RISE), (FALL, RISE, RISE)),
+        (("C7", "C9"), (RISE, RISE, RISE), (RISE, FALL, RISE)),
+        (("C7", "C9"), (RISE, RISE, RISE), (RISE, RISE, FALL)),
+        (("C8", "C10"), (SATURATING, SATURATING, SATURATING), (RISE, RISE, RISE)),
+        (("C8", "C10"), (SATURATING, SATURATING, SATURATING), (ENDS_LOWER, ENDS_LOWER, ENDS_LOWER)),
     ],
 )
-def test_counts_follow_a_sweep(stored, claim, good, bad):
-    stored(of_bs(*good))
-    assert claims.rule_on(claim).verdict == "reproduced"
-    stored(of_bs(*bad))
-    assert claims.rule_on(claim).verdict == "not reproduced"
-    stored(pd.concat([of_bs(*good), of_bs(*bad).assign(seed=lambda table: table["seed"] + 3)]))
-    assert claims.rule_on(claim).verdict == "inconclusive"
+def test_counts_follow_a_sweep(stored, names, good, bad):
+    mixed = pd.concat([of_bs(*good), of_bs(*bad).assign(seed=lambda table: table["seed"] + 3)])
+    for table, expected in (
+        (of_bs(*good), "reproduced"),
+        (of_bs(*bad), "not reproduced"),
+        (mixed, "inconclusive"),
+    ):
+        stored(table)
+        assert {claims.rule_on(claim).verdict for claim in names} == {expected}
+
+
+def test_margins_of_counts_by_hand():
+    counts = np.array([[10.0, 20.0, 30.0], [11.0, 19.0, 28.0], [12.0, 18.0, 26.0]])
+    both = np.stack([counts[::-1] ** 2 + 1, counts])  # a seed's margins are its own
+    found = Evidence(
+        [panel({("INTO", f"offloading BS-{bs + 1}"): both[..., bs] for bs in range(3)}, PLACES[:3])]
+    )
+    # 10..12 rises by 2 around 11, 20..18 falls by 2 around 19, 30..26 falls by 4 around 28.
+    assert counts_rise(found)[1] == pytest.approx([2 / 11, -2 / 19, -4 / 28])
+    assert first_rises_others_fall(found)[1] == pytest.approx([2 / 11, 2 / 19, 4 / 28])
+    # The gaps are 10 and 10, 8 and 9, 6 and 8; the mean of all counts is (11 + 19 + 28) / 3.
+    assert ordered(found)[1] * (11 + 19 + 28) / 3 == pytest.approx([10, 10, 8, 9, 6, 8])
+    # The total goes from 58 to 56 in the last step.
+    assert flattens(found)[1] == pytest.approx([FLAT - (1 - 56 / 58)])
+
+
+def test_a_curve_converges_where_it_stays_within_the_band():
+    flat = np.full(1000, 100.0)
+    assert converged_at(flat) == 0
+    late = np.concatenate([np.full(500, 50.0), np.full(500, 100.0)])
+    assert 500 < converged_at(late) <= 600  # within 2 % once the window of 100 holds less than 4 old slots
+    assert converged_at(np.stack([flat, late])).shape == (2,)
 
 
 def incomes(**levels: np.ndarray) -> pd.DataFrame:
@@ -125,25 +165,30 @@ def incomes(**levels: np.ndarray) -> pd.DataFrame:
 )
 def test_every_algorithm_s_income_moves_as_the_paper_says(stored, claim, good, bad):
     others = dict.fromkeys(("INTO", "LPWPO", "OLNPO"), around(good))
-    stored(incomes(**others, DDQN=around(good)))
-    assert claims.rule_on(claim).verdict == "reproduced"
-    stored(incomes(**others, DDQN=around(bad)))
-    assert claims.rule_on(claim).verdict == "not reproduced"
-    stored(incomes(**others, DDQN=np.array([RISE, FALL, STEADY])))
-    assert claims.rule_on(claim).verdict == "inconclusive"
+    for of_ddqn, expected in (
+        (around(good), "reproduced"),
+        (around(bad), "not reproduced"),
+        (np.array([RISE, FALL, STEADY]), "inconclusive"),
+    ):
+        stored(incomes(**others, DDQN=of_ddqn))
+        assert claims.rule_on(claim).verdict == expected
 
 
-def test_into_must_earn_more_than_each_other_at_every_point(stored):
-    into = around([20.0, 20.0, 20.0, 20.0])
-    below = dict.fromkeys(("LPWPO", "OLNPO"), into - 1.0)
-    stored(incomes(INTO=into, **below, DDQN=into - 2.0))
+@pytest.mark.parametrize(
+    ("ahead", "expected"),
+    [
+        (-2.0, "reproduced"),
+        (np.array([-2.0, -2.0, 0.5, -2.0]), "not reproduced"),
+        (np.array([[-2.0], [2.0], [-1.0]]), "inconclusive"),
+    ],
+)
+def test_into_must_earn_more_than_each_other_at_every_point(stored, ahead, expected):
+    into = around(STEADY)
+    stored(incomes(INTO=into, LPWPO=into - 1.0, OLNPO=into - 1.0, DDQN=into + ahead))
     ruling = claims.rule_on("C15")
-    assert ruling.verdict == "reproduced"
-    assert ruling.effect == pytest.approx(np.mean(into[:, 0] / (into[:, 0] - 1.0)) - 1.0)
-    stored(incomes(INTO=into, **below, DDQN=into + np.array([-2.0, -2.0, 0.5, -2.0])))
-    assert claims.rule_on("C15").verdict == "not reproduced"
-    stored(incomes(INTO=into, **below, DDQN=into + np.array([[-2.0], [2.0], [-1.0]])))
-    assert claims.rule_on("C15").verdict == "inconclusive"
+    assert ruling.verdict == expected
+    if expected == "reproduced":
+        assert ruling.effect == pytest.approx(np.mean(into[:, 0] / (into[:, 0] - 1.0)) - 1.0)
 
 
 @pytest.mark.parametrize(
@@ -153,15 +198,8 @@ def test_into_must_earn_more_than_each_other_at_every_point(stored):
 def test_olnpo_must_leave_more_cpu_idle(stored, alone, expected):
     together = around([0.1, 0.1, 0.1, 0.1], 0.001)
     idle = np.broadcast_to(alone + 0.001 * np.arange(3.0)[:, None], (3, 4))
-    stored(
-        panel(
-            {
-                (agent, f"idle CPU BS-{bs}"): share
-                for bs in (1, 2, 3)
-                for agent, share in (("INTO", together), ("OLNPO", idle))
-            }
-        )
-    )
+    of_agents = (("INTO", together), ("OLNPO", idle))
+    stored(panel({(agent, f"idle CPU BS-{bs}"): share for bs in (1, 2, 3) for agent, share in of_agents}))
     assert claims.rule_on("C16").verdict == expected
 
 

@@ -17,30 +17,27 @@ def call():
 
 
 @pytest.fixture
-def ruled(monkeypatch):
-    """Verdicts without stored runs; C16 lacks its runs where `lacking` is set."""
+def lacking(monkeypatch):
+    """Verdicts without stored runs; the claims put in here lack theirs."""
+    lacking = set()
 
-    def put(lacking=False):
-        def rule_on(name, preset="calibrated", reading="frozen"):
-            if lacking and name == "C16":
-                raise MissingRuns("fig6a: 1 of 5 seeds are stored; compute them.")
-            return Ruling(name, preset, "inconclusive", 0.1, -0.2, 0.4, 3)
+    def rule_on(name, preset="calibrated", reading="frozen"):
+        if name in lacking:
+            raise MissingRuns("fig6a: 1 of 5 seeds are stored; compute them.")
+        return Ruling(name, preset, "inconclusive", 0.1, -0.2, 0.4, 3)
 
-        monkeypatch.setattr(claims, "rule_on", rule_on)
-
-    return put
+    monkeypatch.setattr(claims, "rule_on", rule_on)
+    return lacking
 
 
-def test_claims_as_json_are_twenty_objects_with_the_keys_of_a_verdict(call, ruled):
-    ruled()
+def test_claims_as_json_are_twenty_objects_with_the_keys_of_a_verdict(call, lacking):
     told = json.loads(call("claims", "--json", "--preset", "printed").stdout)
     assert [one["id"] for one in told] == list(CLAIMS)
     assert all(list(one) == ["id", "preset", "verdict", "effect", "low", "high", "seeds"] for one in told)
     assert {one["preset"] for one in told} == {"printed"}
 
 
-def test_claims_as_text_say_what_was_measured(call, ruled):
-    ruled()
+def test_claims_as_text_say_what_was_measured(call, lacking):
     done = call("claims")
     assert done.exit_code == 0
     for name, claim in CLAIMS.items():
@@ -51,8 +48,8 @@ def test_claims_as_text_say_what_was_measured(call, ruled):
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
-def test_a_claim_whose_runs_are_missing_is_named_and_the_others_are_told(call, ruled, form):
-    ruled(lacking=True)
+def test_a_claim_whose_runs_are_missing_is_named_and_the_others_are_told(call, lacking, form):
+    lacking.add("C16")
     done = call("claims", *form)
     assert done.exit_code == 1
     assert done.stderr == "C16 has no verdict. fig6a: 1 of 5 seeds are stored; compute them.\n"

@@ -11,9 +11,11 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
+from stored import put_run
 
-from mecsim.experiments import on_demand
+from mecsim.experiments import results
 from mecsim.experiments.notebooks import (
+    ExploreParameters,
     FigureParameters,
     LearningParameters,
     StoredParameters,
@@ -21,7 +23,6 @@ from mecsim.experiments.notebooks import (
     WalkParameters,
 )
 from mecsim.experiments.panels import FIGURES, PROFILES, Profile, runs_of
-from mecsim.experiments.runs import compute
 from mecsim.experiments.store import ROOT
 from mecsim.settings import SettingError
 
@@ -36,6 +37,14 @@ TRAINING = {
     "critic_hidden": [1500, 600],
 }
 
+FIGURE = {"panel": "all", "preset": "both", "changes": {}}
+USUAL = {
+    WalkParameters: WALK,
+    TrainingParameters: TRAINING,
+    FigureParameters: FIGURE,
+    ExploreParameters: {"slot": 20, "device": 34, "training_slot": 300},
+}
+
 
 def notebook(values: dict[str, Any], *injected: str) -> dict[str, Any]:
     """What `globals()` holds in a notebook whose parameters cell ran, and then the cells that papermill put in."""
@@ -46,41 +55,29 @@ def notebook(values: dict[str, Any], *injected: str) -> dict[str, Any]:
     return namespace
 
 
-class TestValues:
-    def test_as_the_notebook_has_them(self) -> None:
-        found = WalkParameters.of(notebook(WALK))
-        assert found == WalkParameters(**WALK)
-        assert (found.preset, found.seed, found.slots) == ("calibrated", 0, 200)
-
-    def test_lists_of_neurons(self) -> None:
-        found = TrainingParameters.of(notebook(TRAINING))
-        assert (found.actor_hidden, found.critic_hidden) == ((3000, 1000), (1500, 600))
-
-    def test_as_papermill_overrides_them(self) -> None:
-        found = WalkParameters.of(notebook(WALK, '# Parameters\nslots = 50\npreset = "printed"\n'))
-        assert (found.preset, found.seed, found.slots) == ("printed", 0, 50)
-
-    def test_outside_a_notebook(self) -> None:
-        assert WalkParameters.of(dict(WALK)) == WalkParameters(**WALK)
+@pytest.mark.parametrize(
+    ("injected", "changes"),
+    [
+        ([], {}),
+        (['# Parameters\nslots = 50\npreset = "printed"\n'], {"slots": 50, "preset": "printed"}),
+        (["# Parameters\n"], {}),
+        (["figures = 3  # Parameters\n"], {}),  # what the notebook itself assigns is its own business
+    ],
+)
+def test_the_parameters_are_those_of_the_notebook_and_of_papermill(injected, changes) -> None:
+    assert WalkParameters.of(notebook(WALK, *injected)) == WalkParameters(**WALK | changes)
 
 
-class TestUnknownNames:
-    def test_are_refused_by_name(self) -> None:
-        with pytest.raises(SettingError) as caught:
-            WalkParameters.of(notebook(WALK, "# Parameters\nslots = 50\nfoo = 1\n"))
-        assert str(caught.value) == "'foo' is no parameter of this notebook: they are preset, seed, slots."
+def test_outside_a_notebook_and_with_lists_of_neurons() -> None:
+    found = TrainingParameters.of(dict(TRAINING))
+    assert (found.actor_hidden, found.critic_hidden) == ((3000, 1000), (1500, 600))
 
-    def test_even_where_the_notebook_uses_that_name_elsewhere(self) -> None:
-        namespace = notebook(WALK, "# Parameters\nnp = 1\n")
-        with pytest.raises(SettingError, match="'np' is no parameter"):
-            WalkParameters.of(namespace)
 
-    def test_what_the_notebook_itself_assigns_is_its_own_business(self) -> None:
-        assert WalkParameters.of(notebook(WALK, "figures = 3  # Parameters\n")).slots == 200
-
-    @pytest.mark.parametrize("cell", ["# Parameters\nslots: int = 50\n", "# Parameters\n"])
-    def test_other_cells_of_papermill_are_no_trouble(self, cell) -> None:
-        assert WalkParameters.of(notebook(WALK, cell)).seed == 0
+@pytest.mark.parametrize("name", ["foo", "np"])  # np is used elsewhere in the notebook
+def test_what_is_no_parameter_is_refused_by_name(name) -> None:
+    with pytest.raises(SettingError) as caught:
+        WalkParameters.of(notebook(WALK, f"# Parameters\nslots = 50\n{name} = 1\n"))
+    assert str(caught.value) == f"{name!r} is no parameter of this notebook: they are preset, seed, slots."
 
 
 @pytest.mark.parametrize(
@@ -97,12 +94,15 @@ class TestUnknownNames:
         (TrainingParameters, "seeds", 0, "greater than or equal to 1"),
         (TrainingParameters, "actor_hidden", [0], "greater than or equal to 1"),
         (TrainingParameters, "critic_hidden", [], "at least 1"),
+        (FigureParameters, "preset", "moon", "'both', 'calibrated', 'printed' or 'physical'"),
+        (ExploreParameters, "slot", 60, "less than 60"),
+        (ExploreParameters, "device", 0, "greater than or equal to 1"),
+        (ExploreParameters, "training_slot", 2000, "less than 2000"),
     ],
 )
 def test_a_bad_value_is_refused_by_name_before_anything_runs(model, name, value, allowed) -> None:
-    values = dict(WALK if model is WalkParameters else TRAINING)
     with pytest.raises(SettingError) as caught:
-        model.of({**values, name: value, "In": [""]})
+        model.of({**USUAL[model], name: value, "In": [""]})
     sentence = str(caught.value)
     assert sentence.startswith(f"{model.__name__}.{name} = ")
     assert allowed in sentence
@@ -110,22 +110,15 @@ def test_a_bad_value_is_refused_by_name_before_anything_runs(model, name, value,
     assert "validation" not in sentence
 
 
-class TestPanels:
-    def test_all_panels_or_one(self):
-        whole = FigureParameters(panel="all", preset="both", changes={})
-        assert whole.panels(FIGURES["fig6"]) == list(FIGURES["fig6"])
-        assert whole.presets == ["calibrated", "printed"]
-        one = FigureParameters(panel="6b", preset="physical", changes={})
-        assert one.panels(FIGURES["fig6"]) == ["fig6b"]
-        assert one.presets == ["physical"]
-
-    def test_what_is_not_there_is_refused_in_one_sentence(self):
-        with pytest.raises(
-            SettingError, match="panel = '4a' is not allowed: it should be all, or one of 6a, 6b, 6c, 6d"
-        ):
-            FigureParameters(panel="4a", preset="both", changes={}).panels(FIGURES["fig6"])
-        with pytest.raises(SettingError, match=r"FigureParameters\.preset = 'moon'"):
-            FigureParameters(panel="all", preset="moon", changes={})
+def test_all_panels_or_one() -> None:
+    whole = FigureParameters(**FIGURE)
+    assert whole.panels(FIGURES["fig6"]) == list(FIGURES["fig6"])
+    assert whole.presets == ["calibrated", "printed"]
+    one = FigureParameters(panel="6b", preset="physical", changes={})
+    assert one.panels(FIGURES["fig6"]) == ["fig6b"]
+    assert one.presets == ["physical"]
+    with pytest.raises(SettingError, match="panel = '6b' is not allowed: it should be all, or one of 4a, 4b"):
+        one.panels(FIGURES["fig4"])
 
 
 KINDS = {
@@ -206,9 +199,9 @@ def test_a_changed_scenario_is_computed_at_the_quick_scale(tmp_path, monkeypatch
 
     def run_here(panels, profile, preset, changes):
         for one in runs_of(panels, profile, preset, changes=changes):
-            compute(one, tmp_path)
+            put_run(one, tmp_path)
 
-    monkeypatch.setattr(on_demand, "run_experiments", run_here)
+    monkeypatch.setattr(results, "run_experiments", run_here)
     said = run("08_fig4", {"panel": "4a", "preset": "calibrated", "changes": {"cpu_hz": 8e9}})
     assert "profile quick: 4 slots trained, 3 evaluated" in said
     assert "reproduced" not in said  # verdicts are for the paper's scale

@@ -9,7 +9,7 @@ import pytest
 from mecsim.agents import agent_class
 from mecsim.experiments import register
 from mecsim.experiments.panels import ALTERNATIVES
-from mecsim.experiments.results import MissingRuns
+from mecsim.experiments.results import COLUMNS, MissingRuns
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
 
@@ -25,20 +25,15 @@ OF_DDQN = next(one for one in ALTERNATIVES if one.agents == ("DDQN",))
 
 def switches() -> dict[str, str]:
     """The ids whose setting is a field of a record."""
-    rows = register.register()
-    return {
-        row.id: row.setting for row in rows.itertuples() if re.match(rf"`({'|'.join(RECORDS)})", row.setting)
-    }
+    settings = register.register().set_index("id")["setting"]
+    return settings[settings.str.match(rf"`({'|'.join(RECORDS)})")].to_dict()
 
 
-def test_the_register_lists_a1_to_a21_and_those_found_since_without_a_gap():
-    numbers = [int(name[1:]) for name in register.register()["id"]]
-    assert numbers == list(range(1, len(numbers) + 1))
-    assert len(numbers) >= 32
-
-
-def test_every_assumption_says_what_else_it_could_be():
-    assert register.register().map(len).gt(0).all(axis=None)
+def test_the_register_has_no_gap_between_a1_and_the_last_and_no_empty_cell():
+    table = register.register()
+    assert table["id"].tolist() == [f"A{number}" for number in range(1, len(table) + 1)]
+    assert len(table) >= 32
+    assert table.map(len).gt(0).all(axis=None)
 
 
 def test_every_switch_has_a_measured_alternative_and_the_other_way_round():
@@ -76,43 +71,37 @@ def test_a_register_that_was_broken_is_said(tmp_path):
         register.register(path)
 
 
-def incomes() -> pd.DataFrame:
-    rows = [("default", agent, 100.0) for agent in ("INTO", "DDQN")]
-    rows += [(one.name, one.agents[0], 150.0 if one is ONE else 90.0) for one in ALTERNATIVES]
-    return pd.DataFrame(
-        [
-            {"label": label, "agent": agent, "seed": seed, "metric": "income", "slot": -1, "value": value}
-            for label, agent, value in rows
-            for seed in range(3)
-        ]
-    )
+@pytest.fixture
+def measured(monkeypatch):
+    """Made-up incomes in which one choice earns half as much again and each other a tenth less, and verdicts."""
+    incomes = [("default", agent, 100.0) for agent in ("INTO", "DDQN")]
+    incomes += [(one.name, one.agents[0], 150.0 if one is ONE else 90.0) for one in ALTERNATIVES]
+    rows = [(*income[:2], seed, "income", -1, income[2]) for income in incomes for seed in range(3)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    verdicts = [("default", "C4", "reproduced"), ("default", "C5", "inconclusive")]
+    verdicts += [(ONE.name, "C4", "not reproduced"), (ONE.name, "C5", "inconclusive")]
+    ruled = pd.DataFrame(verdicts, columns=["choice", "claim", "verdict"])
+    monkeypatch.setattr(register, "results", lambda name: table)
+    monkeypatch.setattr(register, "stored_sensitivity", lambda: ruled)
+    return table
 
 
-def verdicts() -> pd.DataFrame:
-    rows = [("default", "C4", "reproduced"), ("default", "C5", "inconclusive")]
-    rows += [(ONE.name, "C4", "not reproduced"), (ONE.name, "C5", "inconclusive")]
-    return pd.DataFrame(rows, columns=["choice", "claim", "verdict"])
-
-
-def test_the_table_says_what_every_alternative_changes(monkeypatch):
-    monkeypatch.setattr(register, "results", lambda name: incomes())
-    monkeypatch.setattr(register, "stored_sensitivity", verdicts)
+def test_the_table_says_what_every_alternative_changes(measured):
     lines = dict(line.strip("|").split("|", 1) for line in register.effects_table().splitlines()[2:])
     assert len(lines) == len(ALTERNATIVES)
     assert lines[f" {ONE.name} "] == " +50.0 % [+50.0, +50.0], 3 seeds | C4 not reproduced "
     assert lines[f" {OF_DDQN.name} "] == " DDQN: -10.0 % [-10.0, -10.0], 3 seeds | no rule can tell "
 
 
-def test_an_effect_is_told_of_the_agent_whose_it_is():
-    effects = register.income_effects(incomes()).set_index("choice")
+def test_an_effect_is_told_of_the_agent_whose_it_is(measured):
+    effects = register.income_effects(measured).set_index("choice")
     assert effects.loc[OF_DDQN.name, "agent"] == "DDQN"
     assert np.allclose(effects.drop(ONE.name)["mean"], -0.1)
 
 
-def test_runs_that_are_not_there_are_said(monkeypatch):
+def test_runs_that_are_not_there_are_said(measured, monkeypatch):
     def nothing(name):
         raise MissingRuns("none")
 
     monkeypatch.setattr(register, "results", nothing)
-    monkeypatch.setattr(register, "stored_sensitivity", verdicts)
     assert f"| {ONE.name} | not computed yet | C4 not reproduced |" in register.effects_table()

@@ -16,6 +16,7 @@ app = typer.Typer(help="A reproduction of digital twin-driven task offloading (I
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes side by side; by default one a core.")]
 Preset = Annotated[str, typer.Option(help="The scenario: calibrated, printed or physical.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON.")]
 
 
 class Reading(StrEnum):
@@ -60,13 +61,11 @@ def run(
             typer.echo(wanted.describe(workers or parallel.default_workers()))
             return
         runs = runner.run_experiments(experiments, profile, preset, seeds, workers, scheduler)
+        typer.echo(f"{len(runs)} runs are stored.")
     except parallel.WorkersLost as error:
-        typer.echo(f"{error} What is done is stored; run the same again to go on.", err=True)
-        raise typer.Exit(1) from None
+        _fail([f"{error} What is done is stored; run the same again to go on."])
     except KeyboardInterrupt as stop:
-        typer.echo(str(stop) or "Stopped before anything was computed.", err=True)
-        raise typer.Exit(130) from None
-    typer.echo(f"{len(runs)} runs are stored.")
+        _fail([str(stop) or "Stopped before anything was computed."], code=130)
 
 
 @app.command()
@@ -90,9 +89,7 @@ def claims(
     else:
         for ruling in rulings:
             typer.echo(CLAIMS[ruling.id].describe(ruling))
-    if unknown:
-        typer.echo("\n".join(unknown), err=True)
-        raise typer.Exit(1)
+    _fail(unknown)
 
 
 @app.command()
@@ -100,7 +97,7 @@ def bounds(
     preset: Annotated[
         str | None, typer.Option(help="The scenario; by default each that the figures show.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print where each algorithm stands below the certified bounds, from the stored runs."""
     from mecsim.experiments.panels import PRESETS
@@ -116,10 +113,8 @@ def bounds(
     if as_json:
         typer.echo(json.dumps([one._asdict() for of_preset in found.values() for one in of_preset], indent=1))
     elif found:
-        typer.echo("\n\n".join(standings_table(of_preset) for of_preset in found.values()))
-    if unknown:
-        typer.echo("\n".join(unknown), err=True)
-        raise typer.Exit(1)
+        typer.echo("\n\n".join(map(standings_table, found.values())))
+    _fail(unknown)
 
 
 @app.command()
@@ -128,8 +123,7 @@ def calibrate(workers: Workers = None) -> None:
     from mecsim.experiments import calibration
 
     table = calibration.calibrate(workers=workers)
-    cells = ["alpha", "mean_gain", "tau_s"]
-    typer.echo(table.pivot_table(index=cells, columns="claim", values="verdict", aggfunc="first").to_string())
+    typer.echo(table.pivot_table("verdict", ["alpha", "mean_gain", "tau_s"], "claim", "first").to_string())
     typer.echo(f"The rule picks {calibration.pick(table)}.")
 
 
@@ -139,10 +133,7 @@ def sensitivity(workers: Workers = None) -> None:
     from mecsim.experiments.sensitivity import measure_sensitivity, stored_sensitivity
 
     measure_sensitivity(workers)
-    table = stored_sensitivity()
-    typer.echo(
-        table.pivot_table(index="choice", columns="claim", values="verdict", aggfunc="first").to_string()
-    )
+    typer.echo(stored_sensitivity().pivot_table("verdict", "choice", "claim", "first").to_string())
 
 
 @app.command()
@@ -216,11 +207,8 @@ def check(
     else:
         found = checks.problems()
         well = "Every stored result is whole and up to date."
-    for problem in found:
-        typer.echo(problem)
-    if found:
-        raise typer.Exit(1)
-    typer.echo(well)
+    typer.echo("\n".join(found) or well)
+    raise typer.Exit(int(bool(found)))
 
 
 @app.command()
@@ -244,7 +232,7 @@ def bench(
     only: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="A measure, such as train_vs_sb3; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure speed and memory as ratios, in some minutes; let the machine do nothing else meanwhile."""
     _from_checkout("bench", "benchmarks")
@@ -257,9 +245,15 @@ def bench(
             typer.echo(f"Measuring {measure.key} {repeats} times ...", err=True)
             measured.append((measure, measure.run(repeats)))
     except PeerDied as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+        _fail([str(error)])
     typer.echo(json.dumps(as_data(measured, where), indent=1) if as_json else as_text(measured, where))
+
+
+def _fail(sentences: list[str], code: int = 1) -> None:
+    """Ends the command where there is something to complain of."""
+    if sentences:
+        typer.echo("\n".join(sentences), err=True)
+        raise typer.Exit(code) from None
 
 
 def _from_checkout(command: str, name: str) -> None:

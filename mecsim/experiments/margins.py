@@ -1,17 +1,22 @@
-"""What each claim measures, from arrays: margins that are above 0 where the claim holds.
+"""What each claim measures: margins that are above 0 where the claim holds.
 
-A function gives one row a seed and one column a part; a claim holds where all its parts do (see
-`mecsim.experiments.statistics.weakest`). Only C20 has no seeds to compare, and its function gives the interval itself.
+A function takes the evidence (C18 and C20: the table of their study) and gives one row a seed and one column a part,
+(seeds, parts); a claim holds where all its parts do (see `mecsim.experiments.statistics.weakest`). Only C20 has no
+seeds to compare, and its function gives the interval itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from mecsim.experiments.panels import COMPARED
+from mecsim.experiments.results import by_bs, curves, means, series
 from mecsim.experiments.statistics import CONFIDENCE, Interval, trailing_mean, trend
 from mecsim.experiments.studies.lookup import ALGORITHM_1, LOOK_UP
 from mecsim.physics import Array
@@ -19,6 +24,8 @@ from mecsim.scenario import Scenario
 
 BAND = 0.02
 """C2: a curve has converged where it stays within this share of its final level."""
+CONVERGED = 200
+"""C1, C3: slots at the end of a training whose mean is its converged income."""
 FLAT = 0.05
 """C8 and C10: a total counts as flat where the last step of the sweep moves it by less than this share."""
 PAPER_DEVICES = Scenario().n_devices
@@ -26,16 +33,65 @@ PAPER_DEVICES = Scenario().n_devices
 RARE = 1e-3
 """C20: with no violation seen, the rate of violations must surely lie below this."""
 
+Reading = Literal["frozen", "training"]
+READINGS: tuple[Reading, ...] = get_args(Reading)
+"""A18: "average income" is that of the frozen policy on fresh slots (the default), or that of the training slots.
 
-def falling_gaps(levels: Iterable[Array]) -> Array:
-    """C1, C3: gap of each array (seeds,) to the next, as a share of the mean over all: above 0 where they fall."""
-    stacked = np.stack(list(levels))
-    return -np.diff(stacked, axis=0).T / stacked.mean()
+Only C1 and C3 compare learners alone, and so only they can be read both ways."""
 
 
-def later(curves: Iterable[Array]) -> Array:
-    """C2: slots by which each training curve (seeds, slots) converges later than the next."""
-    return -np.diff(np.stack([converged_at(incomes) for incomes in curves]), axis=0).T
+@dataclass(frozen=True)
+class Evidence:
+    """What a claim is judged by.
+
+    Attributes:
+        tables: the results of its experiments over the same seeds, or the table of its study.
+        agent: whom the claim is about; a rule may stand for INTO.
+        compared: the agents that it is compared with, itself among them.
+        preset: the scenario.
+        reading: of "average income".
+    """
+
+    tables: Sequence[pd.DataFrame]
+    agent: str = "INTO"
+    compared: Collection[str] = COMPARED
+    preset: str = "calibrated"
+    reading: Reading = "frozen"
+
+    def income(self, agent: str) -> Array:
+        """The mean income of an agent at all points, (seeds, points)."""
+        return np.concatenate([series(table, agent=agent) for table in self.tables], axis=1)
+
+    def incomes(self, *but: str) -> Array:
+        """The mean incomes of the agents compared, but some, at all points, (seeds, points, agents)."""
+        return np.stack([self.income(agent) for agent in self.compared if agent not in but], axis=2)
+
+    def by_bs(self, metric: str, agent: str) -> Array:
+        """The mean of a metric of an agent at each BS and all points, (seeds, points, n_bs)."""
+        return np.concatenate([by_bs(table, metric, agent) for table in self.tables], axis=1)
+
+    def counts(self) -> Array:
+        """The offloading devices of the agent at each BS and all points, (seeds, points, n_bs)."""
+        return self.by_bs("offloading", self.agent)
+
+
+def converged_income(table: pd.DataFrame, reading: Reading) -> dict[str, Array]:
+    """The converged average income of INTO under a reading, by label, (seeds,)."""
+    if reading == "frozen":
+        return means(table)
+    return {label: incomes[:, -CONVERGED:].mean(axis=1) for label, incomes in curves(table).items()}
+
+
+def income_falls(found: Evidence) -> Array:
+    """C1, C3: gap of the converged income at each point to the next, as a share of the mean over all."""
+    levels = np.stack(list(converged_income(found.tables[0], found.reading).values()))
+    return -np.diff(levels, axis=0).T / levels.mean()
+
+
+def later(found: Evidence) -> Array:
+    """C2: slots by which each training curve converges later than the next."""
+    at = [converged_at(incomes) for incomes in curves(found.tables[0]).values()]
+    return -np.diff(np.stack(at), axis=0).T
 
 
 def converged_at(incomes: Array) -> Array:
@@ -46,53 +102,53 @@ def converged_at(incomes: Array) -> Array:
     return np.where(outside.any(axis=-1), after_last, 0)
 
 
-def all_rise(series: Array) -> Array:
-    """C7, C9, C11-C14: the fitted change over a sweep as a share of the mean, (seeds, points, parts).
-
-    The parts are the offloading devices of the BSs (C7, C9) or the incomes of the algorithms (C12-C14; C11: minus it).
-    """
-    return trend(np.swapaxes(series, 1, 2))
+def incomes_rise(found: Evidence) -> Array:
+    """C12-C14 (C11: minus it): the fitted change of each algorithm's income over a sweep, as a share of its mean."""
+    return _rise(found.incomes())
 
 
-def first_rises_others_fall(counts: Array) -> Array:
-    """C4, C6: the fitted rise of BS-1's offloading devices and fall of the others', (seeds, points, n_bs)."""
-    rise = all_rise(counts)
-    return np.concatenate([rise[:, :1], -rise[:, 1:]], axis=1)
+def counts_rise(found: Evidence) -> Array:
+    """C7, C9: the fitted change of each BS's offloading devices over a sweep, as a share of their mean."""
+    return _rise(found.counts())
 
 
-def ordered(counts: Array) -> Array:
-    """C5: gaps between neighbouring BSs at each point, as a share of the mean, from counts (seeds, points, n_bs)."""
-    by_seed = counts.reshape(len(counts), -1)
-    return np.diff(counts, axis=2).reshape(len(counts), -1) / by_seed.mean(axis=1, keepdims=True)
+def _rise(parts: Array) -> Array:
+    return trend(np.swapaxes(parts, 1, 2))
 
 
-def flattens(counts: Array) -> Array:
-    """C8, C10: `FLAT` minus the share by which the last step moves the total of counts (seeds, points, n_bs)."""
-    total = counts.sum(axis=2)
+def first_rises_others_fall(found: Evidence) -> Array:
+    """C4, C6: the fitted rise of BS-1's offloading devices and fall of the others'."""
+    return counts_rise(found) * np.array([1.0, -1.0, -1.0])
+
+
+def ordered(found: Evidence) -> Array:
+    """C5: gaps between the offloading devices of neighbouring BSs at each point, as a share of the mean."""
+    counts = found.counts()
+    mean = counts.reshape(len(counts), -1).mean(axis=1, keepdims=True)
+    return np.diff(counts, axis=2).reshape(len(counts), -1) / mean
+
+
+def flattens(found: Evidence) -> Array:
+    """C8, C10: `FLAT` minus the share by which the last step moves the total of the offloading devices."""
+    total = found.counts().sum(axis=2)
     return FLAT - np.abs(total[:, -1:] / total[:, -2:-1] - 1.0)
 
 
-def excess(best: Array, others: Array) -> Array:
-    """C15: the share by which an income (seeds, points) exceeds each other (seeds, points, agents)."""
-    return (best[..., None] / others - 1.0).reshape(len(best), -1)
+def excess(found: Evidence) -> Array:
+    """C15: the share by which the agent's income exceeds that of each other at each point."""
+    own, others = found.income(found.agent), found.incomes(found.agent)
+    return (own[..., None] / others - 1.0).reshape(len(own), -1)
 
 
-def wasted(idle_alone: Array, idle_together: Array) -> Array:
-    """C16: idle share of the CPU without peer offloading minus that with it, mean over all points and BSs.
-
-    Args:
-        idle_alone, idle_together: (seeds, points, n_bs).
-    """
-    return (idle_alone - idle_together).mean(axis=(1, 2))[:, None]
+def wasted(found: Evidence) -> Array:
+    """C16: idle share of the CPU under OLNPO minus that under the agent, mean over all points and BSs."""
+    idle = found.by_bs("idle CPU", "OLNPO") - found.by_bs("idle CPU", found.agent)
+    return idle.mean(axis=(1, 2))[:, None]
 
 
-def falls_behind(of_ddqn: Array, of_into: Array) -> Array:
-    """C17: the fitted fall of DDQN's income over INTO's as devices are added, and what it lacks in the end.
-
-    Args:
-        of_ddqn, of_into: incomes, (seeds, points), from few devices to many.
-    """
-    ratio = of_ddqn / of_into
+def falls_behind(found: Evidence) -> Array:
+    """C17: the fitted fall of DDQN's income over INTO's from few devices to many, and what it lacks in the end."""
+    ratio = found.income("DDQN") / found.income("INTO")
     return np.stack([-trend(ratio), 1.0 - ratio[:, -1]], axis=1)
 
 
@@ -120,15 +176,12 @@ def slower(table: pd.DataFrame, tau_s: float) -> Array:
     return np.array(parts)
 
 
-def adapts(before: Array, after: Array, untrained_income: Array, trained_income: Array) -> Array:
-    """C19: the rise in BS-1's offloading devices once its awards have risen, and what training on adds to the income.
-
-    Args:
-        before, after: offloading devices of BS-1 before and after the change, (seeds,).
-        untrained_income: after the change, by the policy of before, (seeds,).
-        trained_income: after the change, by the policy that went on training, (seeds,).
-    """
-    return np.stack([after / before - 1.0, trained_income / untrained_income - 1.0], axis=1)
+def adapts(found: Evidence) -> Array:
+    """C19: the rise in BS-1's offloading devices once its awards have risen, and what training on adds to income."""
+    (table,) = found.tables
+    before, _, after = means(table, "offloading BS-1").values()
+    _, untrained, trained = means(table).values()
+    return np.stack([after / before - 1.0, trained / untrained - 1.0], axis=1)
 
 
 def always_feasible(table: pd.DataFrame) -> Interval:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
@@ -22,7 +22,8 @@ class Parameters(Settings):
         Raises:
             SettingError: papermill injected a name that is no parameter, or a value is not allowed.
         """
-        for name in _injected(namespace.get("In", [])):
+        injected = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]
+        for name in re.findall(r"^(\w+) = ", "\n".join(injected), re.MULTILINE):
             if name not in cls.model_fields:
                 known = ", ".join(cls.model_fields)
                 raise SettingError(f"{name!r} is no parameter of this notebook: they are {known}.")
@@ -90,7 +91,7 @@ class StoredParameters(Parameters):
         changes: fields of the scenario that differ at every point.
     """
 
-    preset: Literal["both"] | PresetName
+    preset: Literal["both", PresetName]
     changes: dict[str, Any]
 
     @property
@@ -124,16 +125,3 @@ class FigureParameters(StoredParameters):
 
 class LearningParameters(FigureParameters, OwnTraining):
     """Parameters of the notebook on Fig. 3: what to draw, and a training of the reader's own."""
-
-
-def _injected(cells: list[str]) -> list[str]:
-    """Names assigned in the cells that papermill put into the notebook."""
-    trees = [ast.parse(cell) for cell in cells if cell.startswith("# Parameters\n")]
-    targets = [
-        target
-        for tree in trees
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-    ]
-    return [target.id for target in targets if isinstance(target, ast.Name)]

@@ -122,11 +122,9 @@ def plot_intervals(
         label: of the series in the legend.
     """
     ax = ax or plt.gca()
-    bounds = [interval(values) for values in groups.values()]
-    means = np.array([bound.mean for bound in bounds])
-    reach = np.array([bound.high - bound.mean for bound in bounds])
+    means, _, highs = np.array([interval(values)[:3] for values in groups.values()]).T
     places = np.arange(len(groups)) + shift
-    ax.errorbar(places, means, yerr=reach, fmt="o", color=colour, capsize=3, ms=5, label=label)
+    ax.errorbar(places, means, yerr=highs - means, fmt="o", color=colour, capsize=3, ms=5, label=label)
     ax.set_xticks(range(len(groups)), list(groups))
     ax.margins(x=0.15)
     return ax

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isnan
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pandas as pd
 
@@ -51,13 +51,11 @@ def standings(preset: str = "calibrated") -> list[Standing]:
 def averaged(table: pd.DataFrame) -> list[Standing]:
     """The standings in a table of `ratios`, or in a part of it, such as one point."""
     once = table.drop_duplicates(["preset", "point", "agent", "seed", "bound"])
-    kinds = ["preset", "bound", "agent"]
     found = []
-    for preset, bound, agent in once[kinds].drop_duplicates().itertuples(index=False, name=None):
-        part = once.loc[(once[kinds] == [preset, bound, agent]).all(axis=1)]
-        of_seeds = part.pivot_table("ratio", "seed")["ratio"].to_numpy()
+    for key, part in once.groupby(["preset", "bound", "agent"], sort=False):
+        of_seeds = interval(part.pivot_table("ratio", "seed")["ratio"].to_numpy())
         gap = float(part["bracket_gap"].to_numpy(float).mean())
-        found.append(Standing(preset, bound, agent, *interval(of_seeds), None if isnan(gap) else gap))
+        found.append(Standing(*cast("tuple[str, str, str]", key), *of_seeds, None if isnan(gap) else gap))
     return found
 
 
@@ -88,19 +86,14 @@ def ratios(preset: str = "calibrated") -> pd.DataFrame:
 
 def standings_table(found: Sequence[Standing]) -> str:
     """The standings of one preset as a table of an agent a line."""
-    by_agent: dict[str, dict[str, str]] = {}
-    for one in found:
-        share = f"{one.ratio:.3f} [{one.low:.3f}, {one.high:.3f}]"
-        by_agent.setdefault(one.agent, {})[one.bound] = share
-    first, width, bounds = found[0], max(map(len, by_agent)), (PER_SLOT_BOUND, LONG_RUN_BOUND)
-    gap = 100.0 * next(one.bracket_gap for one in found if one.bracket_gap is not None)
+    shares = {(one.agent, one.bound): f"{one.ratio:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in found}
+    agents, bounds = dict.fromkeys(one.agent for one in found), (PER_SLOT_BOUND, LONG_RUN_BOUND)
+    first, width = found[0], max(map(len, agents))
+    gap = next(100.0 * one.bracket_gap for one in found if one.bracket_gap is not None)
     lines = [
         f"{first.preset}: income over the bound at the points of Fig. 6, mean and 95 % interval, {first.seeds} seeds",
         f"{'':{width}}  " + "  ".join(f"{bound:20}" for bound in bounds),
-        *(
-            f"{agent:{width}}  {'  '.join(shares[bound] for bound in bounds)}"
-            for agent, shares in by_agent.items()
-        ),
+        *(f"{agent:{width}}  {'  '.join(shares[agent, bound] for bound in bounds)}" for agent in agents),
         f"Per slot the brackets are {gap:.1f} % wide: the share of the optimum is at most that much larger.",
     ]
     return "\n".join(lines)
@@ -109,14 +102,16 @@ def standings_table(found: Sequence[Standing]) -> str:
 def _whole_seeds(preset: str, bounds: pd.DataFrame) -> list[int]:
     """The seeds for which all runs of Fig. 6 are stored and the bounds, as they are defined now, on all of them."""
     with_runs = set.intersection(*(set(stored_seeds(panel, preset=preset)) for panel in PANELS))
-    sizes, with_bounds = STUDIES["bounds"].sizes, set()
-    for seed in set(bounds["seed"]):
-        of_seed = bounds.loc[bounds["seed"] == seed, ["panel", "label", "point"]]
-        wanted = bounded_runs(preset, int(seed), sizes["points"], sizes["slots"])
-        if {(panel, label, run.key) for panel, label, run in wanted} <= set(
-            of_seed.itertuples(index=False, name=None)
-        ):
-            with_bounds.add(int(seed))
+    sizes = STUDIES["bounds"].sizes
+    stored = set(bounds[["seed", "panel", "label", "point"]].itertuples(index=False, name=None))
+    with_bounds = {
+        seed
+        for seed in set(bounds["seed"])
+        if all(
+            (seed, panel, label, run.key) in stored
+            for panel, label, run in bounded_runs(preset, int(seed), sizes["points"], sizes["slots"])
+        )
+    }
     both = with_runs & with_bounds
     if len(both) < LEAST_SEEDS:
         raise MissingRuns(
@@ -129,19 +124,16 @@ def _whole_seeds(preset: str, bounds: pd.DataFrame) -> list[int]:
 
 def _of_panel(panel: str, preset: str, seeds: Sequence[int], bounds: pd.DataFrame) -> pd.DataFrame:
     """The ratios at the points of one panel."""
-    earned = results(panel, preset=preset, seeds=seeds)
     here = bounds.loc[(bounds["panel"] == panel) & bounds["seed"].isin(seeds)]
-
-    def bounded(metric: str) -> pd.DataFrame:
-        rows = earned.loc[earned["metric"] == metric]
-        return rows.merge(here, on=["label", "seed", "slot"], validate="many_to_one")
-
+    rows = results(panel, preset=preset, seeds=seeds).merge(
+        here, on=["label", "seed", "slot"], validate="many_to_one"
+    )
     point = ["label", "point", "agent", "seed"]
-    states = bounded("reference income")
+    states = rows.loc[rows["metric"] == "reference income"]
     slots = states.pivot_table(["value", LOWER, UPPER], point, aggfunc="sum", sort=False).reset_index()
     gap = slots[UPPER] / slots[LOWER] - 1.0
     per_slot = slots[point].assign(bound=PER_SLOT_BOUND, ratio=slots["value"] / slots[UPPER], bracket_gap=gap)
-    means = bounded("income")
+    means = rows.loc[rows["metric"] == "income"]
     long_run = means[point].assign(bound=LONG_RUN_BOUND, ratio=means["value"] / means[LONG_RUN])
     both = pd.concat([per_slot, long_run])
     places = [{one.label: one.x for one in EXPERIMENTS[panel].points}[label] for label in both["label"]]

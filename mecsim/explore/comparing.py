@@ -124,13 +124,11 @@ def everyone(scenario: Scenario, learners: Mapping[str, Learner] | None = None) 
         learners: the trained or untrained agents by name, see `trained_agents`; those not given are left out.
     """
     learners = learners or {}
-    agents: dict[str, Agent] = {}
-    for name in AGENT_COLOURS:
-        if name in learners:
-            agents[name] = policies.deployed(learners[name], scenario)
-        elif name not in LEARNT:
-            agents[name] = make_agent(name, scenario)
-    return agents
+    return {
+        name: policies.deployed(learners[name], scenario) if name in learners else make_agent(name, scenario)
+        for name in AGENT_COLOURS
+        if name in learners or name not in LEARNT
+    }
 
 
 class Means(NamedTuple):

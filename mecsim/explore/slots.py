@@ -17,9 +17,9 @@ from mecsim import physics
 from mecsim.agents import Agent, make_agent
 from mecsim.explore.drawing import blank, bs_names
 from mecsim.explore.stepping import Trace, trace
-from mecsim.physics import Array, Ints
+from mecsim.physics import Array, Bools
 from mecsim.scenario import Scenario
-from mecsim.system import PhysicalSystem, SystemState, outcome
+from mecsim.system import Action, PhysicalSystem, SystemState, outcome
 from mecsim.training import states_met
 
 SLOTS = 60
@@ -48,26 +48,22 @@ def scenes(scenario: Scenario, slots: int = SLOTS) -> list[SystemState]:
 
 
 class SlotView(NamedTuple):
-    """One slot under one agent.
-
-    Attributes:
-        scenario: parameters of the system.
-        slot: its number.
-        fates: what became of each task.
-        placement: the BS that executes each task, -1 where it is discarded, (n_devices,).
-        own_hz, guests_hz: CPU that each BS gives to its own devices' tasks and to those of others, (n_bs,).
-        cpu_hz: what it has, (n_bs,).
-        income: of the slot.
-    """
+    """One slot under one agent: what it knows and does, and what became of each task, (n_devices,)."""
 
     scenario: Scenario
-    slot: int
+    state: SystemState
+    action: Action
     fates: list[Fate]
-    placement: Ints
-    own_hz: Array
-    guests_hz: Array
-    cpu_hz: Array
-    income: float
+
+    @property
+    def income(self) -> float:
+        """Of the slot."""
+        return float(outcome(self.scenario, self.state, self.action).income)
+
+    def used_hz(self, tasks: Bools) -> Array:
+        """CPU that each BS gives to some of the tasks, (n_bs,)."""
+        placement = np.where(tasks, self.action.placement, -1)
+        return physics.cpu_used_hz(placement, self.action.cpu_hz, self.scenario.n_bs)
 
 
 def slot_view(agent: Agent, state: SystemState) -> SlotView:
@@ -76,15 +72,8 @@ def slot_view(agent: Agent, state: SystemState) -> SlotView:
     Raises:
         SettingError: the agent does not tell what it offers.
     """
-    scenario = agent.scenario
-    rounds = [trace(scenario, state, offer, agent.refinement) for offer in agent.offers(state)]
-    action = rounds[-1].action
-    own, guests = (
-        physics.cpu_used_hz(np.where(which, action.placement, -1), action.cpu_hz, scenario.n_bs)
-        for which in (action.placement == scenario.cell, action.placement != scenario.cell)
-    )
-    income = float(outcome(scenario, state, action).income)
-    return SlotView(scenario, state.slot, fates(rounds), action.placement, own, guests, state.cpu_hz, income)
+    rounds = [trace(agent.scenario, state, offer, agent.refinement) for offer in agent.offers(state)]
+    return SlotView(agent.scenario, state, rounds[-1].action, fates(rounds))
 
 
 def fates(rounds: Sequence[Trace]) -> list[Fate]:
@@ -106,7 +95,7 @@ def describe_slot(view: SlotView) -> str:
     others = ", ".join(f"{count[fate]} {fate}" for fate in list(MARKS)[2:] if count[fate])
     discarded = f" Not served: {others}." if others else ""
     return (
-        f"Slot {view.slot}: income {view.income:.1f} from {count['at home'] + peers} of {len(view.fates)} tasks, "
+        f"Slot {view.state.slot}: income {view.income:.1f} from {count['at home'] + peers} of {len(view.fates)} tasks, "
         f"{peers} of them by a peer.{discarded}"
     )
 
@@ -148,8 +137,8 @@ def _draw_field(ax: Axes, view: SlotView) -> None:
     stations, devices = places(view.scenario.devices)
     links = np.argwhere(np.triu(view.scenario.link_rates_bps, 1) > 0)
     ax.add_collection(LineCollection(list(stations[links]), colors="#D0D0D0", linewidths=5, zorder=1))
-    sent = np.flatnonzero(view.placement >= 0)
-    lines = np.stack((devices[sent], stations[view.placement[sent]]), axis=1)
+    sent = np.flatnonzero(view.action.offload)
+    lines = np.stack((devices[sent], stations[view.action.placement[sent]]), axis=1)
     colours = [MARKS[view.fates[task]][1] for task in sent]
     ax.add_collection(LineCollection(list(lines), colors=colours, linewidths=0.7, alpha=0.6, zorder=2))
     told = np.array(view.fates)
@@ -169,8 +158,8 @@ def _draw_field(ax: Axes, view: SlotView) -> None:
 
 
 def _draw_cpu(ax: Axes, view: SlotView) -> None:
-    stations = np.arange(len(view.cpu_hz))
-    own, guests, cpu = (hz / 1e9 for hz in (view.own_hz, view.guests_hz, view.cpu_hz))
+    stations, at_home = np.arange(view.scenario.n_bs), view.action.placement == view.scenario.cell
+    own, guests, cpu = (hz / 1e9 for hz in (view.used_hz(at_home), view.used_hz(~at_home), view.state.cpu_hz))
     ax.barh(stations, own, 0.55, color=MARKS["at home"][1], label="own tasks")
     ax.barh(stations, guests, 0.55, own, color=MARKS["at a peer"][1], label="guests")
     ax.barh(stations, cpu, 0.55, fill=False, edgecolor="black")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -91,7 +91,7 @@ class Shell(ipywidgets.VBox):
         with _garbage_kept():
             self._tell(BUSY)
             try:
-                with self._held():
+                with self.held():
                     self._adjust()
                 figure, words = self._show(**{name: control.value for name, control in self.controls.items()})
             except Exception as error:  # the last border before the reader, who is to see no traceback
@@ -104,22 +104,8 @@ class Shell(ipywidgets.VBox):
             self._tell(READY)
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Changes of several controls inside draw one picture, at the end."""
-        with self._held():
-            yield
-        self.update()
-
-    def close(self) -> None:
-        """Lets go of the controls and everything shown."""
-        for control in self.controls.values():
-            control.unobserve_all()
-        for one in (*self.controls.values(), *self.buttons.values(), *self.children):
-            one.close()
-        super().close()
-
-    @contextmanager
-    def _held(self) -> Iterator[None]:
+    def held(self) -> Iterator[None]:
+        """Draws nothing anew inside, whatever changes."""
         self._quiet = True
         try:
             yield
@@ -166,6 +152,15 @@ def button(text: str, press: Callable[[], None], tooltip: str) -> ipywidgets.But
     return made
 
 
+def mover(text: str, number: ipywidgets.ValueWidget, by: int, tooltip: str) -> ipywidgets.Button:
+    """A button that moves a slider by some numbers, as far as it goes."""
+
+    def move() -> None:
+        number.value += by
+
+    return button(text, move, tooltip)
+
+
 def slot_explorer(learners: Learners, preset: str = "calibrated", slot: int = 20) -> Shell:
     """One slot as a picture, for any agent."""
     scenario = Scenario.preset(preset)
@@ -199,9 +194,6 @@ def step_explorer(learners: Learners, slot: int = 20) -> Shell:
     def adjust() -> None:
         count.max = len(traced(*(control.value for control in which.values())).removals)
 
-    def step(by: int) -> None:
-        count.value += by
-
     n_devices = Scenario().n_devices
     one_round = [name for name in everyone(Scenario(), learners) if name != "LPWPO"]
     which = {
@@ -211,9 +203,9 @@ def step_explorer(learners: Learners, slot: int = 20) -> Shell:
     }
     count = slider("removals made (number)", 0, n_devices, 0)
     buttons = (
-        button("Back", partial(step, -1), "take the last removal back"),
-        button("Next", partial(step, 1), "make the next removal"),
-        button("To the end", partial(step, n_devices), "make all removals"),
+        mover("Back", count, -1, "take the last removal back"),
+        mover("Next", count, 1, "make the next removal"),
+        mover("To the end", count, n_devices, "make all removals"),
     )
     return Shell({**which, "count": count}, show, buttons, adjust)
 
@@ -262,21 +254,21 @@ def compare_explorer(learners: Learners) -> Shell:
         return figure, comparing.describe_comparison(now, usual(slots))
 
     def reset() -> None:
-        with shell.at_once():
+        with shell.held():
             for name, knob in KNOBS.items():
                 shell.controls[name].value = knob.default
+        shell.update()
 
     worlds = len(comparing.WORLDS)
     averages = [
         (f"{QUICK * worlds} slots, at once", QUICK),
         (f"{THOROUGH * worlds} slots, takes a moment", THOROUGH),
     ]
-    controls = {
+    controls: dict[str, ipywidgets.ValueWidget] = {
         name: slider(knob.label, knob.low, knob.high, knob.default, knob.step) for name, knob in KNOBS.items()
     }
-    averaged = choice("averaged over", averages, QUICK)
-    defaults = button("Defaults", reset, "put every parameter back")
-    shell = Shell({**controls, "slots": averaged}, show, (defaults,))
+    controls["slots"] = choice("averaged over", averages, QUICK)
+    shell = Shell(controls, show, (button("Defaults", reset, "put every parameter back"),))
     return shell
 
 
@@ -287,12 +279,9 @@ def playback_explorer(training: playback.Playback, slot: int | None = None) -> S
     def show(slot: int) -> Shown:
         return playback.draw_training(training, slot), playback.describe_training(training, slot)
 
-    def jump(by: int) -> None:
-        position.value += by
-
     position = slider("t, training slot (number)", 0, last, last if slot is None else slot)
     buttons = (
-        button("100 back", partial(jump, -100), "100 slots earlier"),
-        button("100 on", partial(jump, 100), "100 slots later"),
+        mover("100 back", position, -100, "100 slots earlier"),
+        mover("100 on", position, 100, "100 slots later"),
     )
     return Shell({"slot": position}, show, buttons)
