@@ -13,7 +13,7 @@ import pandas as pd
 
 from mecsim.experiments.panels import EXPERIMENTS, PRESETS, PROFILES, runs_of, wanted_seeds
 from mecsim.experiments.runner import run_experiments
-from mecsim.experiments.runs import not_stored, path_of
+from mecsim.experiments.runs import path_of
 from mecsim.physics import Array
 from mecsim.scenario import Scenario
 
@@ -32,7 +32,9 @@ def stored_seeds(
 ) -> list[int]:
     """The seeds of an experiment for which every run is stored, of those that the profile asks for."""
     folder, wanted = PROFILES[profile].folder, runs_of([name], profile, preset, changes=changes)
-    return sorted({run.seed for run in wanted} - {run.seed for run in not_stored(wanted, folder)})
+    return sorted(
+        {run.seed for run in wanted} - {run.seed for run in wanted if not path_of(run, folder).exists()}
+    )
 
 
 def results(

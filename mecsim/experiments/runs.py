@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Set
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -109,11 +109,6 @@ class Run(Setup):
         """How the twin differs from the plant."""
         return Deviation(**self.deviation)
 
-    @property
-    def perfect_twin(self) -> bool:
-        """Does the twin equal the plant?"""
-        return self.twin_deviation() == Deviation()
-
     def make_agent(self) -> Agent:
         """The agent of the run, untrained."""
         settings = self._agent_settings()
@@ -128,7 +123,6 @@ class Run(Setup):
         raises `NUMERICS`; `mecsim check` sees to that.
         """
         settings = self._agent_settings()
-        shift = {"shift": _departing(self.shifted()), "shift_at": self.shift_at} if self.shift else {}
         deviation = _departing(self.twin_deviation())
         return {
             "agent": self.agent,
@@ -138,7 +132,7 @@ class Run(Setup):
             "slots": self.slots,
             "evaluation_slots": self.evaluation_slots,
             "seed": self.seed,
-            **shift,
+            **({"shift": _departing(self.shifted()), "shift_at": self.shift_at} if self.shift else {}),
             **({"deviation": deviation} if deviation else {}),
         }
 
@@ -178,11 +172,6 @@ def path_of(run: Run, folder: Path) -> Path:
     return folder / f"{run.key}.parquet"
 
 
-def not_stored(runs: Iterable[Run], folder: Path) -> list[Run]:
-    """The runs whose results are missing in a folder."""
-    return [run for run in runs if not path_of(run, folder).exists()]
-
-
 def run_job(run: Run, checkpoint: Path | None = None) -> Job:
     """The file of a run; see `measure`."""
     measured = partial(measure, run, checkpoint)
@@ -202,10 +191,14 @@ def measure(run: Run, checkpoint: Path | None = None) -> pd.DataFrame:
     agent = run.make_agent()
     incomes = _train(run, agent, checkpoint) if run.agent in LEARNERS and run.slots else np.empty(0)
     plant, seen = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed), None
-    if not run.perfect_twin:
+    in_reference: dict[int, float] = {}
+    if run.twin_deviation() != Deviation():
         seen = DigitalTwin(run.shifted(), EVALUATION_WORLDS + run.seed, run.twin_deviation())
     record = rollout(agent, plant, run.evaluation_slots, seen)
-    return _tidy(run, incomes, record, _in_reference(run, agent))
+    if seen is None:  # or a twin stands between the agent and the states
+        for state in reference_states(run):
+            in_reference[state.slot] = float(outcome(run.shifted(), state, agent.act(state)).income)
+    return _tidy(run, incomes, record, in_reference)
 
 
 def reference_states(run: Run) -> Iterator[SystemState]:
@@ -213,16 +206,6 @@ def reference_states(run: Run) -> Iterator[SystemState]:
     plant = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed)
     states = states_met(make_agent("all-on", run.shifted()), plant)
     return islice(states, REFERENCE_EVERY - 1, run.evaluation_slots, REFERENCE_EVERY)
-
-
-def _in_reference(run: Run, agent: Agent) -> dict[int, float]:
-    """The income of a frozen agent in each reference state, by slot; none where a twin stands between it and them."""
-    if not run.perfect_twin:
-        return {}
-    return {
-        state.slot: float(outcome(run.shifted(), state, agent.act(state)).income)
-        for state in reference_states(run)
-    }
 
 
 def _train(run: Run, learner: Any, checkpoint: Path | None) -> np.ndarray:
@@ -265,17 +248,18 @@ def averages(record: Rollout) -> dict[str, float]:
 def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int, float]) -> pd.DataFrame:
     """One row a number, slot -1 for a mean over the evaluation slots."""
     means = averages(record)
-    parts = [
-        pd.DataFrame({"metric": "training income", "slot": np.arange(len(incomes)), "value": incomes}),
-        pd.DataFrame({"metric": list(means), "slot": -1, "value": list(means.values())}),
-        pd.DataFrame(
-            {"metric": "reference income", "slot": in_reference.keys(), "value": in_reference.values()}
-        ),
+    rows = [
+        *(("training income", slot, value) for slot, value in enumerate(incomes)),
+        *((metric, -1, value) for metric, value in means.items()),
+        *(("reference income", slot, value) for slot, value in in_reference.items()),
     ]
-    frame = pd.concat(parts, ignore_index=True).astype({"slot": "int32", "value": "float32"})
-    shift = {"shift": run.shift} if run.shift else {}
-    deviation = {"deviation": run.deviation} if run.deviation else {}
-    changed = {**run.changes, **run.settings, **run.refinement, **shift, **deviation}
+    frame = pd.DataFrame(rows, columns=["metric", "slot", "value"]).astype(
+        {"slot": "int32", "value": "float32"}
+    )
+    on_the_way = {
+        name: fields for name, fields in run.setup().items() if fields and name in ("shift", "deviation")
+    }
+    changed = {**run.changes, **run.settings, **run.refinement, **on_the_way}
     frame = frame.assign(
         run=run.key,
         agent=run.agent,
