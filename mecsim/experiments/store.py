@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from mecsim.settings import SettingError
 
 NUMERICS = 2
 """Version of the numerics: raised whenever a seeded run gives other bits, so that stored runs of before are seen."""
@@ -29,6 +31,7 @@ MANIFEST = "_manifest.json"
 """pandas and pyarrow skip names that start with an underscore when they load a folder."""
 PACKAGES = ("mecsim", "numpy", "torch", "scipy", "pandas", "pyarrow")
 _META = b"mecsim"
+Entry = TypeVar("Entry")
 
 
 def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +54,17 @@ def _revision() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return told.stdout.strip()
+
+
+def named(kind: str, name: str, known: Mapping[str, Entry]) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if name not in known:
+        raise SettingError(f"{kind} = {name!r} is not allowed: it should be one of {', '.join(known)}.")
+    return known[name]
 
 
 @dataclass(frozen=True)
