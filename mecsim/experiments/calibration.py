@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pandas as pd
 
@@ -121,7 +121,8 @@ def measure(cell: Cell, slots: int, seeds: int) -> pd.DataFrame:
         {**cell._asdict(), "sweep": sweep.symbol, "value": value, "seed": seed, **mean}
         for sweep in SWEEPS
         for value, seed in product(sweep.values, range(seeds))
-        for mean in means(Scenario(**cell.changes, **sweep.changes(value)), seed)
+        for scenario in [Scenario(**cell.changes, **sweep.changes(value))]
+        for mean in means(scenario, seed)  # pyright: ignore[reportArgumentType]  # pydantic's stubs hide the hash of a record
     )
 
 
@@ -137,10 +138,11 @@ def calibration_map(table: pd.DataFrame) -> pd.DataFrame:
         value=table["offloading"],
     )
     rows = []
-    for cell, part in tables.groupby(["alpha", "mean_gain", "tau_s"]):
+    for values, part in tables.groupby(["alpha", "mean_gain", "tau_s"]):
+        cell = Cell(*cast("tuple[float, float, float]", values))
         panels = {PANELS[str(symbol)]: of_sweep for symbol, of_sweep in part.groupby("sweep")}
         rows += [
-            {**Cell(*cell)._asdict(), "claim": claim, **margin._asdict(), "verdict": verdict(margin)}
+            {**cell._asdict(), "claim": claim, **margin._asdict(), "verdict": verdict(margin)}
             for claim, margin in margins_of(panels, CONTROL).items()
         ]
     return pd.DataFrame(rows)
@@ -155,9 +157,8 @@ def pick(calibration: pd.DataFrame) -> Cell:
     cells = calibration.groupby(["alpha", "mean_gain", "tau_s"]).agg(
         holds=("verdict", lambda verdicts: bool((verdicts == "reproduced").all())), narrowest=("mean", "min")
     )
-    good = cells[cells["holds"]].reset_index()
+    good = cells.query("holds").reset_index()
     if good.empty:
         raise ValueError("the calibration map has no cell where C4-C10 all hold.")
-    shortest = good[good["tau_s"] == good["tau_s"].min()]
-    best = shortest.sort_values("narrowest", kind="stable", ascending=False).iloc[0]
+    best = good.sort_values(["tau_s", "narrowest"], ascending=[True, False]).iloc[0]
     return Cell(float(best["alpha"]), float(best["mean_gain"]), float(best["tau_s"]))

@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from mecsim.experiments import calibration, drawn, parallel, policies, sensitivity, studies
+from mecsim.experiments import calibration, drawn, policies, sensitivity, studies
 from mecsim.experiments.panels import PROFILES, RunStore
+from mecsim.experiments.runner import compute_files
 from mecsim.experiments.runs import LEARNERS, changed_defaults
 from mecsim.experiments.store import Job, Store
-from mecsim.refinement import ensure_compiled
 
 TRAININGS_FROM = 20
 """Files drawn from which on trainings of each learner under each preset are among them."""
@@ -155,15 +155,10 @@ def restamp(among: Sequence[Store] | None = None, workers: int | None = None) ->
 def _again(files: Sequence[Stored], workers: int | None) -> Iterator[Iterator[tuple[Stored, Path, str]]]:
     """Computes files again into a folder that is gone afterwards: each, where it is now, and in what it differs."""
     with TemporaryDirectory() as folder:
-        again = [Stored(replace(store, folder=Path(folder, store.folder.name)), job) for store, job in files]
-        ensure_compiled()
-        parallel.run_tasks(_compute, again, [job.about_s for _, job in files], workers, "computed again")
+        again = [(replace(store, folder=Path(folder, store.folder.name)), job) for store, job in files]
+        compute_files(again, workers, "computed again")
         paths = [store.path(job) for store, job in again]
         yield (
             (one, path, one.store.difference(path, one.store.path(one.job)))
             for one, path in zip(files, paths, strict=True)
         )
-
-
-def _compute(task: Stored) -> None:
-    task.store.write(task.job, task.store.content(task.job))

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from mecsim.experiments.panels import FIGURES, PRESETS, PROFILES, runs_of
+from mecsim.experiments.panels import FIGURES, PRESETS, PROFILES, RunStore, runs_of
 from mecsim.experiments.runs import path_of
-from mecsim.experiments.store import DATA, Job, Store, Wanted, named, provenance, read_manifest
+from mecsim.experiments.store import DATA, Job, Store, Wanted, named, provenance
 
 FOLDER = DATA / "figures"
 KINDS = ("svg", "png")
@@ -49,9 +49,11 @@ def figure_job(name: str) -> Job:
         SettingError: there is no such figure.
     """
     panels = named("figure", name.partition(".")[0], FIGURES)
-    folder = PROFILES["paper"].folder
-    known = read_manifest(folder)
-    shown = {path_of(run, folder).name for preset in PRESETS for run in runs_of(panels, "paper", preset)}
+    store = RunStore(PROFILES["paper"].folder)
+    known = store.manifest()
+    shown = {
+        path_of(run, store.folder).name for preset in PRESETS for run in runs_of(panels, "paper", preset)
+    }
     drawn_from = sorted((run, known[run]["sha256"]) for run in shown & known.keys())
     settings = {
         "figure": name,

@@ -105,15 +105,27 @@ class Point(Setup):
         agents: who is run there; a learner is trained anew.
         half: train for half the slots only.
         x: place on the x axis; None for a curve.
+        assumption: the id in the register of the assumption to which this is an alternative, if it is one.
     """
 
     label: str
     agents: tuple[str, ...] = ("INTO",)
     half: bool = False
     x: float | None = None
+    assumption: str = ""
 
     def __init__(self, label: str, agents: tuple[str, ...] = ("INTO",), **fields: Any) -> None:
         Settings.__init__(self, label=label, agents=agents, **fields)
+
+    @property
+    def name(self) -> str:
+        """The assumption, if there is one, and the label."""
+        return ": ".join(filter(None, (self.assumption, self.label)))
+
+    @property
+    def moves_rules(self) -> bool:
+        """Can this alternative move what agents do that do not learn?"""
+        return self.agents == WITH_CONTROLS
 
     def runs(
         self, scale: Profile, preset: str, seed: int, changes: Mapping[str, Any] | None = None
@@ -165,38 +177,16 @@ def along(sweep: Sweep, agents: tuple[str, ...]) -> tuple[Point, ...]:
     )
 
 
-class Alternative(Point):
-    """Another choice than the default for one assumption: the point at which it is run.
-
-    Attributes:
-        assumption: its id in the register.
-        label: the choice in a few words.
-        agents: whose income it can move.
-    """
-
-    assumption: str = ""
-
-    @property
-    def name(self) -> str:
-        """The assumption, if it is one, and the choice."""
-        return ": ".join(filter(None, (self.assumption, self.label)))
-
-    @property
-    def moves_rules(self) -> bool:
-        """Can it move what agents do that do not learn?"""
-        return self.agents == WITH_CONTROLS
+def _world(assumption: str, label: str, **changes: Any) -> Point:
+    return Point(label, WITH_CONTROLS, assumption=assumption, changes=changes)
 
 
-def _world(assumption: str, label: str, **changes: Any) -> Alternative:
-    return Alternative(label, WITH_CONTROLS, assumption=assumption, changes=changes)
+def _algorithm_1(assumption: str, label: str, **refinement: Any) -> Point:
+    return Point(label, WITH_CONTROLS, assumption=assumption, refinement=refinement)
 
 
-def _algorithm_1(assumption: str, label: str, **refinement: Any) -> Alternative:
-    return Alternative(label, WITH_CONTROLS, assumption=assumption, refinement=refinement)
-
-
-def _learning(assumption: str, label: str, agent: str = "INTO", **settings: Any) -> Alternative:
-    return Alternative(label, (agent,), assumption=assumption, settings=settings)
+def _learning(assumption: str, label: str, agent: str = "INTO", **settings: Any) -> Point:
+    return Point(label, (agent,), assumption=assumption, settings=settings)
 
 
 ALTERNATIVES = (
@@ -216,12 +206,12 @@ ALTERNATIVES = (
     _world("A5", "0.1 J to begin with", initial_energy_j=0.1),
     _world("A5", "a battery of 20 mJ", battery_j=0.02),
     _world("A6", "p drawn each slot", power_drawn="each slot"),
-    Alternative("nu if all transmit", assumption="A7", changes={"state_rate": "all-transmit"}),
-    Alternative("nu of the last slot", assumption="A7", changes={"state_rate": "last-slot"}),
+    Point("nu if all transmit", assumption="A7", changes={"state_rate": "all-transmit"}),
+    Point("nu of the last slot", assumption="A7", changes={"state_rate": "last-slot"}),
     _algorithm_1("A8", "one-shot", reading="one-shot"),
     _algorithm_1("A9", "lowest index first", hopeless="lowest index"),
     _algorithm_1("A10", "rest shared pro rata", cpu="pro rata"),
-    Alternative("the actor's f", assumption="A10", refinement={"cpu": "actor"}),
+    Point("the actor's f", assumption="A10", refinement={"cpu": "actor"}),
     _learning("A11", "proto-action stored", stored_action="proto"),
     _learning("A12", "no noise", noise=0.0),
     _learning("A12", "noise of 0.3", noise=0.3),

@@ -15,13 +15,12 @@ import numpy as np
 
 from mecsim.experiments.checkpoints import CheckpointError, read_tensors, tensor_bytes
 from mecsim.experiments.runner import compute
-from mecsim.experiments.runs import EVALUATION_WORLDS, Run
+from mecsim.experiments.runs import EVALUATION_WORLDS, Run, train_agent
 from mecsim.experiments.store import DATA, Job, Store, Wanted, named
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem
 from mecsim.training import rollout
-from mecsim.twin import DigitalTwin
 
 if TYPE_CHECKING:
     from mecsim.agents.learner import Learner
@@ -89,13 +88,8 @@ def make_policies(names: Iterable[str] = POLICIES, folder: Path = FOLDER) -> lis
 
 def measure(run: Run) -> tuple[dict[str, Any], float]:
     """Trains a small agent: the tensors of the network that decides, and its frozen mean income."""
-    import torch
-
-    from mecsim.training import train
-
-    torch.set_num_threads(1)  # the number of threads changes the bits of a matrix product
     learner = cast("Learner", run.make_agent())
-    train(learner, DigitalTwin(run.scenario(), run.seed), run.slots, progress=False)
+    train_agent(run, learner)
     plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
     income = float(rollout(learner, plant, run.evaluation_slots).income.mean())
     return learner.networks[_DECIDES[run.agent]].state_dict(), income

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,16 +40,21 @@ def compute(store: Store, jobs: Sequence[Job], workers: int | None = None, label
     remove_abandoned(store.folder)
     store.write_manifest()  # without what is to be computed, so that this is listed anew
     try:
-        if jobs:
-            ensure_compiled()  # here once, and from then on kept on disk, so that the workers need not all compile
-            costs_s = [job.about_s for job in jobs]
-            parallel.run_tasks(partial(_compute, store=store), jobs, costs_s, workers, label)
+        compute_files([(store, job) for job in jobs], workers, label)
     finally:
         store.write_manifest()
 
 
-def _compute(job: Job, store: Store) -> None:
+def compute_files(files: Sequence[tuple[Store, Job]], workers: int | None, label: str) -> None:
+    """Computes files, each in a process of its own, and lists none; see `compute`."""
+    if files:
+        ensure_compiled()  # here once, and from then on kept on disk, so that the workers need not all compile
+        parallel.run_tasks(_compute, files, [job.about_s for _, job in files], workers, label)
+
+
+def _compute(file: tuple[Store, Job]) -> None:
     """Computes and stores a file, unless that was done while it waited for its turn."""
+    store, job = file
     if not store.path(job).exists():
         with noted(f"This happened in {job.name}."):
             store.write(job, store.content(job))
@@ -58,15 +62,14 @@ def _compute(job: Job, store: Store) -> None:
 
 def describe(wanted: Sequence[Run], profile: str, workers: int) -> str:
     """What of some runs is stored, what is missing, and about how long it takes with so many workers."""
-    missing = RunStore(PROFILES[profile].folder).missing(map(run_job, wanted))
+    missing = _missing(wanted, PROFILES[profile].folder)
     stored = f"{len(wanted) - len(missing)} of {len(wanted)} runs are stored"
     if not missing:
         return f"{stored}: nothing is missing."
-    names, costs_s = {job.name for job in missing}, [job.about_s for job in missing]
+    costs_s = [run.about_s for run in missing]
     rows = pd.DataFrame(
         {"agent": run.agent, "what differs": _differing(run, profile), "seed": run.seed, "s": run.about_s}
-        for run in wanted
-        if run_job(run).name in names
+        for run in missing
     )
     groups = rows.groupby(["agent", "what differs"], sort=False).agg(
         runs=("seed", "size"),
@@ -78,6 +81,10 @@ def describe(wanted: Sequence[Run], profile: str, workers: int) -> str:
         f"{stored}. Missing:\n{groups.reset_index().to_string(index=False)}\n"
         f"{len(missing)} runs: {took}, {clock_time(duration_s(costs_s, workers))} with workers = {workers}."
     )
+
+
+def _missing(wanted: Sequence[Run], folder: Path) -> list[Run]:
+    return [run for run in wanted if not path_of(run, folder).exists()]
 
 
 def _differing(run: Run, profile: str) -> str:
@@ -118,7 +125,7 @@ def run_experiments(
     """
     wanted, store = runs_of(names, profile, preset, seeds, changes), RunStore(PROFILES[profile].folder)
     remove_abandoned(runs.WORK)
-    missing = [run for run in wanted if not path_of(run, store.folder).exists()]
+    missing = _missing(wanted, store.folder)
     label = f"{profile} runs"
     try:
         if missing and scheduler is not None:
@@ -126,7 +133,7 @@ def run_experiments(
         else:
             compute(store, [run_job(run, _checkpoint(run)) for run in missing], workers, label)
     except KeyboardInterrupt:
-        stored = len(wanted) - len(store.missing(map(run_job, wanted)))
+        stored = len(wanted) - len(_missing(wanted, store.folder))
         raise Stopped(
             f"Stopped: {stored} of {len(wanted)} runs are stored; run the same again to go on."
         ) from None

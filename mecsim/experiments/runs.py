@@ -69,7 +69,7 @@ class Setup(Settings):
             raise ValueError(f"changes of {', '.join(SCALE_FIELDS)} alone, which an agent sees in its state")
         return value
 
-    def setup(self) -> dict[str, dict[str, Any]]:
+    def setup(self) -> dict[str, Any]:
         """These fields alone, by name."""
         return {name: getattr(self, name) for name in Setup.model_fields}
 
@@ -151,12 +151,17 @@ class Run(Setup):
 
     def _agent_settings(self) -> Settings | None:
         """The agent's settings, None for an agent that has none."""
-        kind = agent_class(self.agent)
-        if hasattr(kind, "Settings"):
-            return kind.Settings(**self.settings)
+        kind = settings_class(self.agent)
+        if kind is not None:
+            return kind(**self.settings)
         if self.settings:
             raise SettingError(f"settings = {self.settings!r} is not allowed: {self.agent} has no settings.")
         return None
+
+
+def settings_class(agent: str) -> Any:
+    """The class of an agent's settings, None for an agent that has none."""
+    return getattr(agent_class(agent), "Settings", None)
 
 
 def _departing(settings: Settings, leave_out: Set[str] = frozenset()) -> dict[str, Any]:
@@ -189,7 +194,7 @@ def measure(run: Run, checkpoint: Path | None = None) -> pd.DataFrame:
         One row a number, slot -1 for a mean over the evaluation slots.
     """
     agent = run.make_agent()
-    incomes = _train(run, agent, checkpoint) if run.agent in LEARNERS and run.slots else np.empty(0)
+    incomes = train_agent(run, agent, checkpoint) if run.agent in LEARNERS and run.slots else np.empty(0)
     plant, seen = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed), None
     in_reference: dict[int, float] = {}
     if run.twin_deviation() != Deviation():
@@ -208,7 +213,8 @@ def reference_states(run: Run) -> Iterator[SystemState]:
     return islice(states, REFERENCE_EVERY - 1, run.evaluation_slots, REFERENCE_EVERY)
 
 
-def _train(run: Run, learner: Any, checkpoint: Path | None) -> np.ndarray:
+def train_agent(run: Run, learner: Any, checkpoint: Path | None = None) -> np.ndarray:
+    """Trains the agent of a run, from its checkpoint on if there is one, and returns the income of every slot."""
     import torch
 
     from mecsim.experiments.checkpoints import resume, save_checkpoint
@@ -267,7 +273,8 @@ def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int
         changes=json.dumps(changed, sort_keys=True),
         seed=np.int32(run.seed),
     )
-    return frame[["run", "agent", "preset", "changes", "seed", "metric", "slot", "value"]].astype(
+    columns = ["run", "agent", "preset", "changes", "seed", "metric", "slot", "value"]
+    return frame.reindex(columns=columns).astype(
         dict.fromkeys(("run", "agent", "preset", "changes", "metric"), "category")
     )
 
@@ -275,7 +282,7 @@ def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int
 def defaults() -> dict[str, dict[str, Any]]:
     """Every default by record and field, ready for JSON."""
     records = {"Scenario": Scenario, "Refinement": Refinement, "Deviation": Deviation}
-    records |= {f"{name}Settings": agent_class(name).Settings for name in LEARNERS}
+    records |= {f"{name}Settings": settings_class(name) for name in LEARNERS}
     return {name: record().model_dump(mode="json") for name, record in records.items()}
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from mecsim.agents import make_agent
 from mecsim.experiments.claims import margins_of
-from mecsim.experiments.panels import ALTERNATIVES, EXPERIMENTS, FIGURES, Alternative
+from mecsim.experiments.panels import ALTERNATIVES, EXPERIMENTS, FIGURES, Point
 from mecsim.experiments.runner import compute
 from mecsim.experiments.runs import EVALUATION_WORLDS, averages
 from mecsim.experiments.statistics import verdict
@@ -31,16 +31,16 @@ SEEDS = 5
 STAND_IN = "all-on"
 """Takes INTO's place."""
 RULES = (STAND_IN, "LPWPO", "OLNPO")
-DEFAULT = Alternative("default", RULES)
+DEFAULT = Point("default", RULES)
 COUNT_PANELS = FIGURES["fig4"] + FIGURES["fig5"]
 
 
-def choices() -> list[Alternative]:
+def choices() -> list[Point]:
     """The defaults, and every alternative that can move what rules do."""
     return [DEFAULT, *(one for one in ALTERNATIVES if one.moves_rules)]
 
 
-def choice_job(choice: Alternative, slots: int = SLOTS, seeds: int = SEEDS) -> Job:
+def choice_job(choice: Point, slots: int = SLOTS, seeds: int = SEEDS) -> Job:
     """The measurement of one choice."""
     settings = {
         "choice": choice.name,
@@ -75,7 +75,7 @@ def measure_sensitivity(workers: int | None = None, folder: Path = FOLDER) -> No
     compute(store, store.missing(choice_job(choice) for choice in choices()), workers, "sensitivity")
 
 
-def measure(choice: Alternative, slots: int, seeds: int) -> pd.DataFrame:
+def measure(choice: Point, slots: int, seeds: int) -> pd.DataFrame:
     """Runs the rules over all points of Figs 4 to 6 under one choice: the means over the slots."""
 
     @cache  # panels share points
@@ -89,7 +89,8 @@ def measure(choice: Alternative, slots: int, seeds: int) -> pd.DataFrame:
         for point in EXPERIMENTS[panel].points
         for agent in (RULES if panel in FIGURES["fig6"] else (STAND_IN,))
         for seed in range(seeds)
-        for metric, value in means(Scenario(**{**choice.changes, **point.changes}), agent, seed).items()
+        for scenario in [Scenario(**{**choice.changes, **point.changes})]
+        for metric, value in means(scenario, agent, seed).items()  # pyright: ignore[reportArgumentType]  # pydantic's stubs hide the hash of a record
     ]
     columns = ["choice", "panel", "label", "agent", "seed", "metric", "value"]
     return pd.DataFrame(rows, columns=columns).astype({"value": "float32"})
@@ -110,7 +111,7 @@ def stored_sensitivity(folder: Path = FOLDER) -> pd.DataFrame:
     for choice in choices():
         part = table[table["choice"] == choice.name]
         if len(part):
-            panels = {str(name): of_panel for name, of_panel in part.groupby("panel")}
+            panels = {str(name): of_panel for name, of_panel in pd.DataFrame(part).groupby("panel")}
             rows += [
                 {"choice": choice.name, "claim": claim, **margin._asdict(), "verdict": verdict(margin)}
                 for claim, margin in margins_of(panels, STAND_IN, RULES).items()
