@@ -107,7 +107,10 @@ def folder(tmp_path_factory) -> Path:
 
 class TestMeasure:
     def test_one_file_with_every_point_of_the_four_sweeps(self, folder) -> None:
-        assert [path.name for path in folder.glob("*.parquet")] == ["alpha0.03_gain0.5_tau3_3x2.parquet"]
+        (path,) = folder.glob("*.parquet")
+        assert path.name == "alpha0.03_gain0.5_tau3_3x2.parquet"
+        settings = {"alpha": 0.03, "mean_gain": 0.5, "tau_s": 3.0, "slots": 3, "seeds": 2}
+        assert read_meta(path)["run"] == settings
         table = read_tables(folder)
         assert len(table) == (5 + 5 + 6 + 6) * 2 * 3  # points, seeds, BSs
         for sweep in SWEEPS:
@@ -138,11 +141,6 @@ class TestMeasure:
         plain = table[table["value"] == 1.0].groupby(["seed", "bs"])["offloading"]
         assert (plain.count() == 4).all()
         assert (plain.max() == plain.min()).all()
-
-    def test_the_file_says_what_made_it(self, folder) -> None:
-        (path,) = folder.glob("*.parquet")
-        settings = {"alpha": 0.03, "mean_gain": 0.5, "tau_s": 3.0, "slots": 3, "seeds": 2}
-        assert read_meta(path)["run"] == settings
 
     def test_the_map_of_it_has_every_claim(self, folder) -> None:
         found = calibration_map(read_tables(folder))

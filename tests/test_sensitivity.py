@@ -38,9 +38,8 @@ def test_what_is_stored_is_what_the_rule_does_at_the_point_under_the_choice(fold
     rule = make_agent(agent, scenario, refinement=Refinement(**choice.refinement))
     record = rollout(rule, PhysicalSystem(scenario, EVALUATION_WORLDS + 1), 3)
     where = {"panel": panel, "label": point.label, "agent": agent, "seed": 1}
-    rows = (
-        stored(folder, choice).set_index([*where, "metric"]).sort_index()["value"].loc[tuple(where.values())]
-    )
+    table = stored(folder, choice).set_index([*where, "metric"]).sort_index()
+    rows = table["value"].loc[tuple(where.values())]
     assert rows["income"] == pytest.approx(record.income.mean())
     assert rows["offloading BS-3"] == pytest.approx(record.offloading[:, 2].mean())
     assert rows["idle CPU BS-1"] == pytest.approx(record.idle_cpu[:, 0].mean())
