@@ -10,7 +10,6 @@ from mecsim.experiments.panels import (
     COMPARED,
     EXPERIMENTS,
     PROFILES,
-    TRAINED_AT,
     runs_of,
 )
 from mecsim.experiments.runs import LEARNERS, Run
@@ -135,12 +134,6 @@ class TestBeyondThePaper:
         perfect = next(point for point in EXPERIMENTS[name].points if point.x == best)
         run = perfect.runs(PROFILES["paper"], "calibrated", 0)[0]
         assert run.twin_deviation() == Deviation() or name == "twin-caution"
-
-    def test_into_is_trained_at_places_of_those_axes_the_perfect_twin_among_them(self):
-        trained = {point.label for point in EXPERIMENTS["into-in-twins"].points}
-        assert trained == {f"{name} {x:g}" for name, places in TRAINED_AT.items() for x in places}
-        runs = EXPERIMENTS["into-in-twins"].points[0].runs(PROFILES["paper"], "calibrated", 0)
-        assert [run.key for run in runs] == [Run(agent="INTO").key]
 
     def test_the_shared_points_cost_nothing(self):
         default = Run(agent="INTO").key

@@ -62,11 +62,6 @@ def test_every_task_is_done_once_with_one_thread(tmp_path, monkeypatch) -> None:
     assert "MKL_NUM_THREADS" not in os.environ
 
 
-def test_nothing_to_do(tmp_path) -> None:
-    do([])
-    assert results(tmp_path) == []
-
-
 def test_an_error_in_a_task_is_passed_on(tmp_path) -> None:
     with pytest.raises(ValueError, match="b cannot be done"):
         do([Task(tmp_path, "a"), Task(tmp_path, "b", "error")])
@@ -191,6 +186,7 @@ def test_a_terminal_gets_a_bar(clock, capsys, monkeypatch) -> None:
 
 
 def test_nothing_to_do_is_not_shown(capsys) -> None:
+    do([])
     with Progress("runs", [], 1) as progress:
         progress.show()
     assert capsys.readouterr().err == ""

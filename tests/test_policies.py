@@ -44,27 +44,19 @@ def tiny(monkeypatch, tmp_path) -> Path:
 
 class TestStored:
     @pytest.mark.parametrize("name", POLICIES)
-    def test_is_small_whole_current_and_says_what_made_it(self, name) -> None:
-        path = path_of(name)
-        assert path.stat().st_size < 1_000_000
-        about = about_policy(path)
-        assert about["run"] == POLICIES[name].model_dump(mode="json")
-        assert about["numerics"] == NUMERICS
+    def test_is_small_and_earns_what_it_says(self, name) -> None:
+        assert path_of(name).stat().st_size < 1_000_000
+        about, learner, run = about_policy(path_of(name)), load_policy(name), POLICIES[name]
+        assert (about["run"], about["numerics"]) == (run.model_dump(mode="json"), NUMERICS)
         assert {"mecsim", "torch", "numpy"} <= about["versions"].keys()
-
-    @pytest.mark.parametrize("name", POLICIES)
-    def test_earns_what_it_says(self, name) -> None:
-        learner, run = load_policy(name), POLICIES[name]
         plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
         income = rollout(learner, plant, run.evaluation_slots).income.mean()
-        assert income == pytest.approx(about_policy(path_of(name))["income"], rel=0.01)
+        assert income == pytest.approx(about["income"], rel=0.01)
 
     def test_into_earns_more_than_before_its_first_update(self) -> None:
         run = POLICIES["INTO"]
-        plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS)
-        assert (
-            about_policy(path_of("INTO"))["income"] > rollout(run.make_agent(), plant, 100).income.mean() + 5
-        )
+        untrained = rollout(run.make_agent(), PhysicalSystem(run.scenario(), EVALUATION_WORLDS), 100)
+        assert about_policy(path_of("INTO"))["income"] > untrained.income.mean() + 5
 
 
 class TestMaking:

@@ -8,18 +8,7 @@ from mecsim.experiments import checks
 from mecsim.experiments import results as stored
 from mecsim.experiments.claims import claims_table, rule_on
 from mecsim.experiments.panels import PROFILES, Profile, RunStore, runs_of
-from mecsim.experiments.results import (
-    MissingRuns,
-    by_bs,
-    curves,
-    means,
-    results,
-    results_for,
-    series,
-    stored_seeds,
-    stored_tables,
-    together,
-)
+from mecsim.experiments.results import MissingRuns, results, results_for, stored_seeds
 from mecsim.experiments.runs import path_of
 from mecsim.experiments.store import table_bytes, write_atomically
 from mecsim.settings import SettingError
@@ -64,14 +53,14 @@ def test_a_seed_counts_once_all_its_runs_are_stored(folder):
 
 def test_experiments_are_compared_over_the_seeds_that_all_have(folder):
     put(folder, *runs_of(["fig3b"], "paper"), *runs_of(["change"], "paper", seeds=2))
-    assert [set(table["seed"]) for table in together(["fig3b", "change"]).values()] == [{0, 1}, {0, 1}]
+    assert [set(table["seed"]) for table in stored.together(["fig3b", "change"]).values()] == [{0, 1}, {0, 1}]
 
 
 def test_a_preset_without_runs_is_left_out_and_none_at_all_is_an_error(folder):
     put(folder, *runs_of(["fig3b"], "paper"))
-    assert list(stored_tables(["fig3b"])) == ["calibrated"]
+    assert list(stored.stored_tables(["fig3b"])) == ["calibrated"]
     with pytest.raises(MissingRuns, match="fig3b: 0 of 2 seeds are stored for printed"):
-        stored_tables(["fig3b"], ["printed"])
+        stored.stored_tables(["fig3b"], ["printed"])
 
 
 def test_curves_means_and_counts_are_one_row_a_seed():
@@ -86,10 +75,10 @@ def test_curves_means_and_counts_are_one_row_a_seed():
         for slot in slots
     ]
     table = pd.DataFrame(rows, columns=stored.COLUMNS)
-    assert curves(table)["b"].shape == (2, 5)
-    assert means(table)["b"].tolist() == [3.0, 4.0]
-    assert series(table).tolist() == [[1.0, 3.0], [2.0, 4.0]]
-    assert np.array_equal(by_bs(table), np.multiply.outer([[1.0, 3.0], [2.0, 4.0]], [2, 3, 4]))
+    assert stored.curves(table)["b"].shape == (2, 5)
+    assert stored.means(table)["b"].tolist() == [3.0, 4.0]
+    assert stored.series(table).tolist() == [[1.0, 3.0], [2.0, 4.0]]
+    assert np.array_equal(stored.by_bs(table), np.multiply.outer([[1.0, 3.0], [2.0, 4.0]], [2, 3, 4]))
 
 
 class TestOnDemand:
