@@ -254,14 +254,6 @@ class TestStore:
         assert always_feasible(found).seeds == 2
         assert set(studied("lookup", "calibrated", tmp_path)["devices"]) == {3, 4, 165}
 
-    def test_the_same_seed_gives_the_same_numbers_but_for_the_clock(self, tmp_path) -> None:
-        one, other = (
-            put(StudyStore(tmp_path / name), [study_job("lookup", "calibrated", 0)])
-            for name in ("one", "other")
-        )
-        name = "lookup-calibrated-seed0.parquet"
-        assert one.difference(one.folder / name, other.folder / name) == ""
-
     def test_what_is_not_stored_names_its_command(self, tmp_path) -> None:
         with pytest.raises(MissingRuns, match="compute it with `mecsim study lookup --preset printed`"):
             studied("lookup", "printed", tmp_path)

@@ -200,7 +200,7 @@ def measure(run: Run, checkpoint: Path | None = None) -> pd.DataFrame:
     if run.twin_deviation() != Deviation():
         seen = DigitalTwin(run.shifted(), EVALUATION_WORLDS + run.seed, run.twin_deviation())
     record = rollout(agent, plant, run.evaluation_slots, seen)
-    if seen is None:  # or a twin stands between the agent and the states
+    if seen is None:  # else a twin stands between the agent and these states
         for state in reference_states(run):
             in_reference[state.slot] = float(outcome(run.shifted(), state, agent.act(state)).income)
     return _tidy(run, incomes, record, in_reference)
