@@ -160,10 +160,19 @@ def run_tasks(
     if not tasks:
         return
     workers = min(workers or default_workers(), len(tasks))
-    progress = Progress(label, costs_s, min(workers, default_workers()))
-    with progress, closing(_finished(work, tasks, workers)) as events:
-        for _ in progress.follow(events):
-            pass
+    left, losses = dict(enumerate(tasks)), 0
+    with Progress(label, costs_s, min(workers, default_workers())) as progress:
+        while left:
+            try:
+                with closing(_finished_by_one_pool(work, left, workers)) as events:
+                    for number, _ in progress.follow(events):
+                        del left[number]
+            except BrokenProcessPool:
+                losses += 1
+                if losses > MOST_LOSSES:
+                    raise WorkersLost(
+                        f"Workers were killed {losses} times, perhaps for want of memory: try fewer side by side."
+                    ) from None
 
 
 @contextmanager
@@ -198,16 +207,14 @@ def completed(futures: Collection[Any]) -> Iterator[Any]:
 @contextmanager
 def one_thread_each() -> Iterator[None]:
     """Gives processes that are started here one thread for their matrix products."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    before = {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in THREAD_VARIABLES:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 @contextmanager
@@ -224,28 +231,10 @@ def without_interrupts() -> Iterator[None]:
         pthread_sigmask(SIG_SETMASK, before)
 
 
-def _finished(
-    work: Callable[[Task], None], tasks: Sequence[Task], workers: int
-) -> Generator[tuple[int, None] | None]:
-    """The number of each task that is done, and None from time to time."""
-    left, losses = dict(enumerate(tasks)), 0
-    while left:
-        try:
-            for event in _finished_by_one_pool(work, left, workers):
-                if event is not None:
-                    del left[event[0]]
-                yield event
-        except BrokenProcessPool:
-            losses += 1
-            if losses > MOST_LOSSES:
-                raise WorkersLost(
-                    f"Workers were killed {losses} times, perhaps for want of memory: try fewer side by side."
-                ) from None
-
-
 def _finished_by_one_pool(
     work: Callable[[Task], None], tasks: Mapping[int, Task], workers: int
-) -> Iterator[tuple[int, None] | None]:
+) -> Generator[tuple[int, None] | None]:
+    """The number of each task that is done, and None from time to time."""
     context = get_context("spawn")
     held_by_workers, held_here = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, _prepare_worker, (held_by_workers,))

@@ -88,7 +88,7 @@ def study_jobs(names: Iterable[str], preset: str = "calibrated", seeds: int | No
     """
     Scenario.preset(preset)
     chosen = {name: named("study", name, STUDIES) for name in names}
-    counts = {name: study.wanted_seeds(preset) if seeds is None else seeds for name, study in chosen.items()}
+    counts = {name: study.seeds.get(preset, 0) if seeds is None else seeds for name, study in chosen.items()}
     return [
         study_job(name, preset, seed)
         for seed in range(max(counts.values(), default=0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,24 +46,15 @@ def truth(
         refinement: what the paper leaves open in Algorithm 1.
     """
     n = scenario.n_devices
-    states = _repeated(state, n)
     others = {
         name: np.broadcast_to(part, (n, *part.shape))
         for name, part in proto._asdict().items()
         if part is not None
     }
     offers = [{**others, "offload": np.where(np.eye(n, dtype=bool), x, proto.offload)} for x in (1.0, 0.0)]
-    on, off = (refine(scenario, states, ProtoAction(**offer), refinement) for offer in offers)
-    earned, without = (np.asarray(outcome(scenario, states, action).income) for action in (on, off))
+    on, off = (refine(scenario, state, ProtoAction(**offer), refinement) for offer in offers)
+    earned, without = (np.asarray(outcome(scenario, state, action).income) for action in (on, off))
     return Truth(earned - without, on.offload.diagonal())
-
-
-def _repeated(state: SystemState, count: int) -> SystemState:
-    """A state as that of many twins."""
-    own = {name: value for name, value in vars(state).items() if name not in ("slot", "cpu_hz", "link_bps")}
-    return replace(
-        state, **{name: np.broadcast_to(value, (count, value.size)) for name, value in own.items()}
-    )
 
 
 class Slopes(NamedTuple):
