@@ -108,10 +108,10 @@ def _read(path: Path, framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         tensors, about = read_tensors(path, framework)
         _ = about["run"]["agent"], about["income"]
-    except (CheckpointError, KeyError) as error:
+    except (CheckpointError, KeyError, TypeError) as error:
         raise PolicyError(
-            f"{path.name} is not a readable policy of mecsim ({error}); `mecsim policies` trains it anew where it is "
-            "missing."
+            f"{path.name} is not a readable policy of mecsim ({error.__context__ or error}); `mecsim policies` trains "
+            "it anew where it is missing."
         ) from None
     return tensors, about
 
