@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -9,11 +10,12 @@ import pytest
 from stored import put
 from typer.testing import CliRunner
 
+from mecsim.agents import AGENTS
 from mecsim.experiments import calibration, checks, drawn, parallel, policies, sensitivity, studies
 from mecsim.experiments.calibration import Cell, cell_job
 from mecsim.experiments.cli import app
 from mecsim.experiments.panels import PRESETS, RunStore
-from mecsim.experiments.runs import Run, run_job
+from mecsim.experiments.runs import LEARNERS, Run, run_job
 from mecsim.experiments.store import MANIFEST, NUMERICS, Store
 
 TINY = {name: Run(agent=name, slots=0, evaluation_slots=3) for name in ("OLNPO", "LPWPO")}
@@ -119,20 +121,13 @@ def test_each_fault_is_found_in_each_kind(store) -> None:
 
 def test_what_lacks_is_said_with_the_command_that_computes_it(store) -> None:
     if isinstance(store, RunStore):
-        pytest.skip("runs belong to experiments, see test_panels")
-    assert checks.missing(store) == []
-    (store.folder / min(store.manifest())).unlink()
-    (found,) = checks.missing(store)
-    assert ": 1 of 2 are missing; run `" + store.command in found
-
-
-def test_runs_that_lack_are_counted_by_experiment_and_preset(tmp_path) -> None:
-    store = RunStore(tmp_path)
-    found = checks.missing(store)
-    assert (
-        "fig3b under printed: 9 of 9 are missing; run `mecsim run fig3b --profile paper --preset printed`."
-        in found
-    )
+        command = "mecsim run fig3b --profile paper --preset printed"
+        assert f"fig3b under printed: 9 of 9 are missing; run `{command}`." in checks.missing(store)
+    else:
+        assert checks.missing(store) == []
+        (store.folder / min(store.manifest())).unlink()
+        (found,) = checks.missing(store)
+        assert ": 1 of 2 are missing; run `" + store.command in found
 
 
 def test_a_preset_that_has_changed_makes_runs_stale(tmp_path, monkeypatch) -> None:
@@ -169,9 +164,8 @@ class TestComputedAgain:
         name = edit(store, lambda entry: entry.update(numerics=NUMERICS - 1, revision="long ago"))
         assert checks.restamp([store]) == ([store.label(name)], [])
         assert checks.faults_of(store) == []
-        assert (
-            store.manifest()[name]["revision"] == store.about(store.folder / name)["revision"] != "long ago"
-        )
+        now = store.manifest()[name]["revision"]
+        assert now == store.about(store.folder / name)["revision"] != "long ago"
 
     def test_a_stale_file_of_which_a_value_differs_stays_as_it_is(self, tmp_path, monkeypatch) -> None:
         store = tiny_calibration(tmp_path, monkeypatch)
@@ -194,10 +188,7 @@ class TestComputedAgain:
         (store.folder / second).write_bytes(b"torn")
         held, failed = checks.restamp([store])
         assert held == []
-        assert [name for name in (first, second) if any(name in sentence for sentence in failed)] == [
-            first,
-            second,
-        ]
+        assert all(name in sentence for name, sentence in zip((first, second), failed, strict=True))
 
     def test_every_value_is_compared_bit_for_bit(self, tmp_path, monkeypatch) -> None:
         made = [make(tmp_path, monkeypatch) for make in KINDS]
@@ -222,10 +213,9 @@ def test_twenty_files_are_of_every_agent_preset_and_kind() -> None:
     drawn_files = checks.sample(20, seed=3)
     assert len({one.label for one in drawn_files}) == 20
     runs = [one.job.settings for one in drawn_files if isinstance(one.store, RunStore)]
-    trained = [(run["agent"], run["preset"]) for run in runs if run["agent"] in ("INTO", "DDQN")]
-    assert {(agent, preset) for agent in ("INTO", "DDQN") for preset in PRESETS} <= set(trained)
-    rules = {run["agent"] for run in runs} - {"INTO", "DDQN"}
-    assert rules == {"all-on", "untrained", "OLNPO", "LPWPO", "greedy", "thrifty"}
+    assert {run["agent"] for run in runs} == set(AGENTS)
+    trained = {(run["agent"], run["preset"]) for run in runs}
+    assert set(product(LEARNERS, PRESETS)) <= trained
     other = [one for one in drawn_files if not isinstance(one.store, RunStore)]
     assert {one.job.settings.get("study") for one in other} >= set(studies.STUDIES)
     assert len({type(one.store) for one in other}) >= 3

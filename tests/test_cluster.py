@@ -7,7 +7,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import distributed
 import pandas as pd
@@ -15,11 +14,10 @@ import pytest
 from stored import put_run
 
 from mecsim.experiments import parallel
-from mecsim.experiments.panels import PROFILES
+from mecsim.experiments.panels import PROFILES, RunStore
 from mecsim.experiments.parallel import THREAD_VARIABLES, WorkersLost
 from mecsim.experiments.runner import measure_on_worker, measured, run_experiments
 from mecsim.experiments.runs import Run, path_of
-from mecsim.experiments.store import read_manifest
 from mecsim.settings import SettingError
 
 TINY = {"actor_hidden": (16, 8), "critic_hidden": (16, 8), "batch_size": 8}
@@ -56,14 +54,11 @@ def test_a_local_cluster_has_one_thread_a_worker_in_another_process(client) -> N
     assert worker_pid(client) != os.getpid()
 
 
-@pytest.mark.parametrize("by_file", [False, True])
-def test_the_files_are_those_that_are_computed_here(client, folder, tmp_path, by_file) -> None:
-    scheduler = client.scheduler.address
-    if by_file:
-        scheduler = str(tmp_path / "scheduler.json")
-        Path(scheduler).write_text(json.dumps({"type": "Scheduler", "address": client.scheduler.address}))
-    runs = run_experiments(["fig3b"], seeds=1, scheduler=scheduler)
-    assert set(read_manifest(folder)) == {f"{run.key}.parquet" for run in runs}
+def test_the_files_are_those_that_are_computed_here(client, folder, tmp_path) -> None:
+    scheduler = tmp_path / "scheduler.json"
+    scheduler.write_text(json.dumps({"type": "Scheduler", "address": client.scheduler.address}))
+    runs = run_experiments(["fig3b"], seeds=1, scheduler=str(scheduler))
+    assert set(RunStore(folder).manifest()) == {f"{run.key}.parquet" for run in runs}
     here, there = map(pd.read_parquet, (put_run(runs[0], tmp_path / "here"), path_of(runs[0], folder)))
     pd.testing.assert_frame_equal(here, there, check_exact=True)
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
@@ -72,7 +67,7 @@ def test_the_files_are_those_that_are_computed_here(client, folder, tmp_path, by
 
 
 def test_the_run_of_a_lost_worker_is_given_to_another(client) -> None:
-    runs = [tiny_run(seed, slots=50) for seed in range(4)]
+    runs = [tiny_run(seed) for seed in range(4)]
     first = worker_pid(client)
     done = []
     for event in measured(client, runs):
@@ -80,7 +75,7 @@ def test_the_run_of_a_lost_worker_is_given_to_another(client) -> None:
             if not done:
                 os.kill(first, signal.SIGKILL)
             done.append(event[0])
-    assert sorted(done) == sorted(run.key for run in runs)
+    assert sorted(done) == [0, 1, 2, 3]
     assert worker_pid(client) != first
 
 
@@ -140,16 +135,13 @@ def test_a_file_that_is_not_a_schedulers_is_named(tmp_path, content) -> None:
     path = tmp_path / "scheduler.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(SettingError, match="there is no such file") as error, parallel.connect(str(path)):
+    with pytest.raises(SettingError, match=rf"{path}.*there is no such file"), parallel.connect(str(path)):
         pass
-    assert str(path) in str(error.value)
 
 
 def test_the_workers_of_another_scheduler_are_its_own() -> None:
-    with (
-        pytest.raises(SettingError, match="workers = 3 is not allowed"),
-        parallel.connect("tcp://127.0.0.1:1", workers=3),
-    ):
+    here = parallel.connect("tcp://127.0.0.1:1", workers=3)
+    with pytest.raises(SettingError, match="workers = 3 is not allowed"), here:
         pass
 
 

@@ -70,15 +70,6 @@ def with_critic(scenario: Scenario, of_x: np.ndarray, of_y: float = 0.0, of_f: f
 
 
 class TestSlopes:
-    def test_of_a_linear_critic_are_its_weights(self):
-        of_x = np.linspace(-3.0, 2.0, WORLD.n_devices)
-        agent = with_critic(WORLD, of_x, of_y=0.25, of_f=-4.0)
-        states = torch.zeros(2, agent.encoder.state_size)
-        found = slopes(agent, states, torch.rand(2, agent.encoder.action_size))
-        assert found.offload == pytest.approx(np.tile(of_x, (2, 1)), rel=1e-6)
-        assert found.peer == pytest.approx(np.full((2, 36), 0.25), rel=1e-6)
-        assert found.cpu_share == pytest.approx(np.full((2, 36), -4.0), rel=1e-6)
-
     def test_are_the_finite_differences_of_the_critic(self):
         agent, twin = trained()
         agent.critic.double()
@@ -245,13 +236,11 @@ class TestProbeReplay:
         assert found["x and reward"] > 0.9
         assert found["x and reward, given the state"] < -0.9
         memory = {name: value.numpy()[:200].astype(float) for name, value in agent.replay.tensors().items()}
-        means = [memory["states"][:, start : start + n].mean(axis=1) for start in range(0, 6 * n, n)]
-        known = np.stack((np.ones(200), *means))
-        left = [
-            values - known.T @ np.linalg.solve(known @ known.T, known @ values)
-            for values in (memory["actions"][:, :n].sum(axis=1), memory["rewards"])
-        ]
-        assert found["x and reward, given the state"] == pytest.approx(np.corrcoef(*left)[0, 1])
+        means = memory["states"][:, : 6 * n].reshape(200, 6, n).mean(axis=2)
+        known = np.column_stack((np.ones(200), means))
+        ones_and_rewards = np.column_stack((memory["actions"][:, :n].sum(axis=1), memory["rewards"]))
+        left = ones_and_rewards - known @ np.linalg.pinv(known) @ ones_and_rewards
+        assert found["x and reward, given the state"] == pytest.approx(np.corrcoef(left.T)[0, 1])
 
     def test_a_reward_that_never_varies_goes_with_nothing(self):
         agent, twin = into(), DigitalTwin(WORLD, 0)
@@ -281,17 +270,13 @@ class TestTrainingIsLeftAlone:
         scenario = Scenario.preset(preset)
         agent = INTO(scenario, 2, settings=INTOSettings(**LITTLE, stored_action=variant))
         expected = train(agent, DigitalTwin(scenario, 2), 12, progress=False)
+        torch.manual_seed(1)
+        stream = torch.random.get_rng_state()
         rows = pd.DataFrame(measure_drift(preset, 2, 12, 1, 2, chosen(variant), LITTLE))
+        assert torch.equal(torch.random.get_rng_state(), stream)
         found = rows[rows["metric"] == "income"]
         assert found["slot"].tolist() == list(range(1, 13))
         assert found["value"].tolist() == expected.tolist()
-
-    def test_torch_s_global_stream_is_not_moved(self):
-        torch.manual_seed(1)
-        expected = torch.rand(2)
-        torch.manual_seed(1)
-        measure_drift("calibrated", 0, 2, 1, 1, chosen("executed"), LITTLE)
-        assert torch.equal(torch.rand(2), expected)
 
 
 class TestRetelling:
@@ -309,10 +294,6 @@ class TestRetelling:
         expected = [told(income * agent.encoder.reward_scale) for income in incomes]
         assert incomes.sum() > 0
         assert agent.replay.tensors()["rewards"][:6].tolist() == pytest.approx(expected, abs=1e-6)
-
-    def test_the_award_of_all_tasks_is_a_reward_of_one(self):
-        agent, awards = into(), [random_state(WORLD, seed).award.sum() for seed in range(200)]
-        assert np.mean(awards) * agent.encoder.reward_scale == pytest.approx(1.0, abs=0.02)
 
 
 class TestStudy:
@@ -348,13 +329,12 @@ class TestStudy:
 
     def test_the_income_is_the_mean_since_the_last_look(self):
         every, each = (
-            pd.DataFrame(measure_drift("calibrated", 1, 6, every, 2, chosen("executed"), LITTLE))
-            for every in (3, 1)
+            [row["value"] for row in rows if row["metric"] == "income"]
+            for rows in (
+                measure_drift("calibrated", 1, 6, every, 2, chosen("executed"), LITTLE) for every in (3, 1)
+            )
         )
-        found = every[every["metric"] == "income"]["value"].to_numpy()
-        assert found == pytest.approx(
-            each[each["metric"] == "income"]["value"].to_numpy().reshape(2, 3).mean(axis=1)
-        )
+        assert every == pytest.approx(np.reshape(each, (2, 3)).mean(axis=1))
 
     def test_the_same_seed_gives_the_same_numbers_and_another_one_others(self):
         one, same, other = (

@@ -62,11 +62,6 @@ def test_every_task_is_done_once_with_one_thread(tmp_path, monkeypatch) -> None:
     assert "MKL_NUM_THREADS" not in os.environ
 
 
-def test_nothing_to_do(tmp_path) -> None:
-    do([])
-    assert results(tmp_path) == []
-
-
 def test_an_error_in_a_task_is_passed_on(tmp_path) -> None:
     with pytest.raises(ValueError, match="b cannot be done"):
         do([Task(tmp_path, "a"), Task(tmp_path, "b", "error")])
@@ -114,8 +109,7 @@ def test_workers_end_with_a_killed_runner(tmp_path):
 class Clock:
     """A clock that is set by hand."""
 
-    def __init__(self) -> None:
-        self.now = 1000.0
+    now = 1000.0
 
     def __call__(self) -> float:
         return self.now
@@ -146,20 +140,19 @@ def test_the_time_left_is_known_before_anything_is_done(clock) -> None:
     assert progress.left_s() == 0.0
 
 
-def test_a_slower_machine_is_noticed(clock) -> None:
-    progress = Progress("runs", [10.0] * 1000, workers=1, clock=clock)
-    for number in range(500):
-        clock.forward(20.0)
+@pytest.mark.parametrize(
+    ("costs", "done", "took_s", "left_s"),
+    [
+        ([10.0] * 1000, 500, 20.0, 500 * 20.0),  # the machine is slower than told
+        ([1.0] * 50 + [99.0] * 50, 50, 1.0, 50 * 99.0),  # long and short tasks count as what they cost
+    ],
+)
+def test_the_time_left_follows_the_pace(clock, costs, done, took_s, left_s) -> None:
+    progress = Progress("runs", costs, workers=1, clock=clock)
+    for number in range(done):
+        clock.forward(took_s)
         progress.advance(number)
-    assert progress.left_s() == pytest.approx(500 * 20.0, rel=0.01)
-
-
-def test_long_and_short_tasks_count_as_what_they_cost(clock) -> None:
-    progress = Progress("runs", [1.0] * 50 + [99.0] * 50, workers=1, clock=clock)
-    for number in range(50):
-        clock.forward(1.0)
-        progress.advance(number)
-    assert progress.left_s() == pytest.approx(50 * 99.0)
+    assert progress.left_s() == pytest.approx(left_s, rel=0.01)
 
 
 def test_a_long_task_at_the_end_is_not_shared_between_workers(clock) -> None:
@@ -193,6 +186,7 @@ def test_a_terminal_gets_a_bar(clock, capsys, monkeypatch) -> None:
 
 
 def test_nothing_to_do_is_not_shown(capsys) -> None:
+    do([])
     with Progress("runs", [], 1) as progress:
         progress.show()
     assert capsys.readouterr().err == ""

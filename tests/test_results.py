@@ -4,23 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mecsim.experiments import checks, on_demand, store
+from mecsim.experiments import checks
 from mecsim.experiments import results as stored
 from mecsim.experiments.claims import claims_table, rule_on
-from mecsim.experiments.panels import PROFILES, Profile, runs_of
-from mecsim.experiments.results import (
-    MissingRuns,
-    by_bs,
-    curves,
-    means,
-    results,
-    results_for,
-    series,
-    stored_seeds,
-    stored_tables,
-    together,
-)
+from mecsim.experiments.panels import PROFILES, Profile, RunStore, runs_of
+from mecsim.experiments.results import MissingRuns, results, results_for, stored_seeds
 from mecsim.experiments.runs import path_of
+from mecsim.experiments.store import table_bytes, write_atomically
 from mecsim.settings import SettingError
 
 TINY = {"INTO": {"actor_hidden": (4, 4), "critic_hidden": (4, 4)}, "DDQN": {"hidden": (4, 4)}}
@@ -37,7 +27,7 @@ def put(folder, *runs) -> None:
     """Stores runs with an income alone."""
     for run in runs:
         row = {"agent": run.agent, "seed": run.seed, "metric": "income", "slot": -1, "value": 1.0}
-        store.write_table(path_of(run, folder), pd.DataFrame([row]), {})
+        write_atomically(path_of(run, folder), table_bytes(pd.DataFrame([row]), {}))
 
 
 @pytest.mark.usefixtures("folder")
@@ -56,21 +46,21 @@ def test_a_seed_counts_once_all_its_runs_are_stored(folder):
     table = results("fig3b")
     assert set(table["seed"]) == {0, 1}
     assert table.groupby("label").size().to_dict() == {"0.99": 2, "0.79": 2, "0.59": 2}
-    assert "fig3b: 1 of 9 runs are missing under calibrated" in checks.missing(["fig3b"])[0]
+    assert "fig3b under calibrated: 1 of 9 are missing" in " ".join(checks.missing(RunStore(folder)))
     put(folder, last)
     assert stored_seeds("fig3b") == [0, 1, 2]
 
 
 def test_experiments_are_compared_over_the_seeds_that_all_have(folder):
     put(folder, *runs_of(["fig3b"], "paper"), *runs_of(["change"], "paper", seeds=2))
-    assert [set(table["seed"]) for table in together(["fig3b", "change"]).values()] == [{0, 1}, {0, 1}]
+    assert [set(table["seed"]) for table in stored.together(["fig3b", "change"]).values()] == [{0, 1}, {0, 1}]
 
 
 def test_a_preset_without_runs_is_left_out_and_none_at_all_is_an_error(folder):
     put(folder, *runs_of(["fig3b"], "paper"))
-    assert list(stored_tables(["fig3b"])) == ["calibrated"]
+    assert list(stored.stored_tables(["fig3b"])) == ["calibrated"]
     with pytest.raises(MissingRuns, match="fig3b: 0 of 2 seeds are stored for printed"):
-        stored_tables(["fig3b"], ["printed"])
+        stored.stored_tables(["fig3b"], ["printed"])
 
 
 def test_curves_means_and_counts_are_one_row_a_seed():
@@ -85,10 +75,10 @@ def test_curves_means_and_counts_are_one_row_a_seed():
         for slot in slots
     ]
     table = pd.DataFrame(rows, columns=stored.COLUMNS)
-    assert curves(table)["b"].shape == (2, 5)
-    assert means(table)["b"].tolist() == [3.0, 4.0]
-    assert series(table).tolist() == [[1.0, 3.0], [2.0, 4.0]]
-    assert np.array_equal(by_bs(table), np.multiply.outer([[1.0, 3.0], [2.0, 4.0]], [2, 3, 4]))
+    assert stored.curves(table)["b"].shape == (2, 5)
+    assert stored.means(table)["b"].tolist() == [3.0, 4.0]
+    assert stored.series(table).tolist() == [[1.0, 3.0], [2.0, 4.0]]
+    assert np.array_equal(stored.by_bs(table), np.multiply.outer([[1.0, 3.0], [2.0, 4.0]], [2, 3, 4]))
 
 
 class TestOnDemand:
@@ -101,7 +91,7 @@ class TestOnDemand:
         def run(panels, profile, preset, changes=None):
             put(PROFILES[profile].folder, *runs_of(panels, profile, preset, changes=changes))
 
-        monkeypatch.setattr(on_demand, "run_experiments", run)
+        monkeypatch.setattr(stored, "run_experiments", run)
 
     def test_what_is_missing_is_computed_at_the_quick_scale(self):
         found = results_for(["fig3b"], ["printed"])
@@ -111,18 +101,18 @@ class TestOnDemand:
         assert not list(PROFILES["paper"].folder.glob("*"))
 
     def test_stored_results_are_taken_for_the_presets_that_have_them(self, monkeypatch):
-        on_demand.run_experiments(["fig3b"], "paper", "printed")
-        monkeypatch.setattr(on_demand, "run_experiments", None)  # nothing is computed
+        stored.run_experiments(["fig3b"], "paper", "printed")
+        monkeypatch.setattr(stored, "run_experiments", None)  # nothing is computed
         found = results_for(["fig3b"], ["calibrated", "printed"])
         assert found.profile == "paper"
         assert list(found.tables) == ["printed"]
 
     def test_a_changed_scenario_is_computed_even_where_the_usual_one_is_stored(self):
-        on_demand.run_experiments(["fig3b"], "paper", "calibrated")
+        stored.run_experiments(["fig3b"], "paper", "calibrated")
         found = results_for(["fig3b"], ["calibrated"], {"tau_s": 5.0})
         assert found.profile == "quick"
 
     def test_a_change_that_is_not_allowed_is_refused_before_anything_runs(self, monkeypatch):
-        monkeypatch.setattr(on_demand, "run_experiments", None)
+        monkeypatch.setattr(stored, "run_experiments", None)
         with pytest.raises(SettingError, match=r"Scenario\.tau_s = -1"):
             results_for(["fig3b"], ["calibrated"], {"tau_s": -1})

@@ -38,9 +38,8 @@ def test_what_is_stored_is_what_the_rule_does_at_the_point_under_the_choice(fold
     rule = make_agent(agent, scenario, refinement=Refinement(**choice.refinement))
     record = rollout(rule, PhysicalSystem(scenario, EVALUATION_WORLDS + 1), 3)
     where = {"panel": panel, "label": point.label, "agent": agent, "seed": 1}
-    rows = (
-        stored(folder, choice).set_index([*where, "metric"]).sort_index()["value"].loc[tuple(where.values())]
-    )
+    table = stored(folder, choice).set_index([*where, "metric"]).sort_index()
+    rows = table["value"].loc[tuple(where.values())]
     assert rows["income"] == pytest.approx(record.income.mean())
     assert rows["offloading BS-3"] == pytest.approx(record.offloading[:, 2].mean())
     assert rows["idle CPU BS-1"] == pytest.approx(record.idle_cpu[:, 0].mean())
@@ -67,35 +66,32 @@ def test_nothing_stored_is_said(tmp_path):
         sensitivity.stored_sensitivity(tmp_path)
 
 
-def panels(
-    income: dict[str, float], idle: dict[str, float], counts=(1.0, 2.0, 3.0)
-) -> dict[str, pd.DataFrame]:
-    """Tables in which incomes rise (fall in fig6a) from what is given, and nothing else moves."""
-    rows = []
-    for panel in (*sensitivity.COUNT_PANELS, "fig6a", "fig6b", "fig6c", "fig6d"):
-        for place, point in enumerate(EXPERIMENTS[panel].points):
-            for agent in sensitivity.RULES:
-                for seed in range(3):
-                    step = -place if panel == "fig6a" else place
-                    metrics = {"income": income[agent] + step + 0.001 * seed}
-                    metrics |= {f"idle CPU BS-{bs}": idle[agent] + 0.001 * seed for bs in (1, 2, 3)}
-                    metrics |= {f"offloading BS-{bs}": counts[bs - 1] for bs in (1, 2, 3)}
-                    where = {"panel": panel, "label": point.label, "agent": agent, "seed": seed}
-                    rows += [{**where, "metric": metric, "value": value} for metric, value in metrics.items()]
-    table = pd.DataFrame(rows)
+def panels(income: dict[str, float], idle: float, counts: tuple[float, ...]) -> dict[str, pd.DataFrame]:
+    """Tables in which incomes rise (fall in fig6a) from what is given, all-on idles, and nothing else moves."""
+    rows = [
+        (panel, point.label, agent, seed, metric, value + 0.001 * seed)
+        for panel in (*sensitivity.COUNT_PANELS, "fig6a", "fig6b", "fig6c", "fig6d")
+        for place, point in enumerate(EXPERIMENTS[panel].points)
+        for agent in sensitivity.RULES
+        for seed in range(3)
+        for metric, value in (
+            ("income", income[agent] + (-place if panel == "fig6a" else place)),
+            *((f"idle CPU BS-{bs}", idle if agent == "all-on" else 0.2) for bs in (1, 2, 3)),
+            *((f"offloading BS-{bs}", counts[bs - 1]) for bs in (1, 2, 3)),
+        )
+    ]
+    table = pd.DataFrame(rows, columns=["panel", "label", "agent", "seed", "metric", "value"])
     return {str(name): part for name, part in table.groupby("panel")}
 
 
 def test_all_on_takes_the_place_of_into():
-    better = dict(zip(sensitivity.RULES, (110.0, 100.0, 90.0), strict=True))
-    wasteful = dict(zip(sensitivity.RULES, (0.1, 0.1, 0.3), strict=True))
-    margins = margins_of(panels(better, wasteful), sensitivity.STAND_IN, sensitivity.RULES)
-    assert min(margins[claim].low for claim in ("C5", "C11", "C12", "C13", "C14", "C15", "C16")) > 0
-    assert margins["C16"].mean == pytest.approx(0.2)
-    worse = dict(zip(sensitivity.RULES, (90.0, 100.0, 110.0), strict=True))
-    thrifty = dict(zip(sensitivity.RULES, (0.3, 0.1, 0.1), strict=True))
-    margins = margins_of(
-        panels(worse, thrifty, counts=(3.0, 2.0, 1.0)), sensitivity.STAND_IN, sensitivity.RULES
-    )
-    assert max(margins[claim].high for claim in ("C5", "C15", "C16")) < 0
-    assert np.isfinite([margin.mean for margin in margins.values()]).all()
+    def margins(incomes: tuple[float, ...], idle: float, counts: tuple[float, ...]):
+        made_up = panels(dict(zip(sensitivity.RULES, incomes, strict=True)), idle, counts)
+        return margins_of(made_up, sensitivity.STAND_IN, sensitivity.RULES)
+
+    better = margins((110.0, 100.0, 90.0), idle=0.1, counts=(1.0, 2.0, 3.0))
+    assert min(better[claim].low for claim in ("C5", "C11", "C12", "C13", "C14", "C15", "C16")) > 0
+    assert better["C16"].mean == pytest.approx(0.1)
+    worse = margins((90.0, 100.0, 110.0), idle=0.3, counts=(3.0, 2.0, 1.0))
+    assert max(worse[claim].high for claim in ("C5", "C15", "C16")) < 0
+    assert np.isfinite([margin.mean for margin in worse.values()]).all()

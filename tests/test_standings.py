@@ -13,12 +13,12 @@ from mecsim.agents import make_agent
 from mecsim.experiments import standings as module
 from mecsim.experiments import studies
 from mecsim.experiments.cli import app
-from mecsim.experiments.panels import PROFILES
+from mecsim.experiments.panels import PROFILES, RunStore
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.runs import EVALUATION_WORLDS, Run
 from mecsim.experiments.standings import Standing, averaged, ratios, standings
 from mecsim.experiments.statistics import interval
-from mecsim.experiments.store import read_manifest, read_tables
+from mecsim.experiments.store import read_tables
 from mecsim.experiments.studies import STUDIES, StudyStore, studied, study_job
 from mecsim.experiments.studies.bounds import LONG_RUN, LOWER, UPPER, bounded_runs, measure_bounds, point_of
 from mecsim.scenario import Scenario
@@ -279,7 +279,7 @@ def test_no_stored_income_lies_above_a_bound(stored_bounds) -> None:
     upper = stored_bounds[stored_bounds["metric"] == UPPER].set_index(["point", "slot"])["value"]
     long_run = stored_bounds[stored_bounds["metric"] == LONG_RUN].set_index("point")["value"]
     agents, states = set(), 0
-    for name, entry in read_manifest(PROFILES["paper"].folder).items():
+    for name, entry in RunStore(PROFILES["paper"].folder).manifest().items():
         run = Run(**entry["run"])
         point = point_of(run)
         if point not in long_run.index:

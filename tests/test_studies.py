@@ -56,100 +56,84 @@ def table(rows: Iterable[tuple[int, str, int, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seed", "metric", "devices", "value"])
 
 
-def lookup_margin(times: pd.DataFrame, tau_s: float) -> Interval:
-    return weakest(slower(times, tau_s))
-
-
 class TestLookupMargin:
     @staticmethod
-    def times(look_ups: dict[int, tuple[float, float]], algorithm_1_s: dict[int, float]) -> pd.DataFrame:
-        """Look-ups of 10^(a + b devices) s with (a, b) by seed, and Algorithm 1 at the paper's size by seed."""
+    def margin(look_ups: list[tuple[float, float]], algorithm_1_s: list[float], tau_s: float) -> Interval:
+        """Of look-ups of 10^(a + b devices) s with (a, b) by seed, and Algorithm 1 at the paper's size by seed."""
         rows = [
             (seed, "look-up 1 seconds", n, 10 ** (a + b * n))
-            for seed, (a, b) in look_ups.items()
+            for seed, (a, b) in enumerate(look_ups)
             for n in (3, 5, 8)
         ]
-        for seed, seconds in algorithm_1_s.items():
+        for seed, seconds in enumerate(algorithm_1_s):
             rows += [
                 (seed, "Algorithm 1 seconds", PAPER_DEVICES, seconds),
                 (seed, "Algorithm 1 seconds", 5, 1e9),
             ]
             rows += [(seed, "look-up 10 seconds", 5, 1e9), (seed, "look-up 1 income", 5, 7.0)]
-        return table(rows)
+        return weakest(slower(table(rows), tau_s))
 
-    def test_the_paper_has_165_devices(self) -> None:
-        assert PAPER_DEVICES == 165
-
-    def test_a_look_up_beyond_any_slot_and_a_fast_algorithm_1(self) -> None:
-        found = lookup_margin(self.times({0: (-6, 0.5), 1: (-7, 0.51)}, {0: 0.003, 1: 0.003}), tau_s=3.0)
-        assert verdict(found) == "reproduced"
-        # The weaker part is that of Algorithm 1: a thousandth of the slot.
-        assert found.mean == pytest.approx(3.0)
-        assert found.seeds == 2
-
-    def test_the_fit_finds_the_line_and_extrapolates_it(self) -> None:
-        found = lookup_margin(self.times({0: (-6, 0.05), 1: (-6, 0.05)}, {0: 1e-6, 1: 1e-6}), tau_s=10.0)
+    def test_the_weaker_part_counts(self) -> None:
+        """A thousandth of the slot for Algorithm 1; and the line of the look-up, extrapolated to 165 devices."""
+        found = self.margin([(-6, 0.5), (-7, 0.51)], [0.003, 0.003], tau_s=3.0)
+        assert (found.mean, found.seeds) == (pytest.approx(3.0), 2)
+        found = self.margin([(-6, 0.05)] * 2, [1e-6] * 2, tau_s=10.0)
         assert found.mean == pytest.approx(-6 + 0.05 * 165 - 1)
 
-    def test_a_look_up_that_fits_in_a_slot(self) -> None:
-        found = lookup_margin(self.times({0: (-6, 0.01), 1: (-6, 0.011)}, {0: 0.003, 1: 0.003}), tau_s=3.0)
-        assert verdict(found) == "not reproduced"
-        assert found.mean < -4
-
-    def test_an_algorithm_1_slower_than_a_slot(self) -> None:
-        found = lookup_margin(self.times({0: (-6, 0.5), 1: (-6, 0.5)}, {0: 30.0, 1: 33.0}), tau_s=3.0)
-        assert verdict(found) == "not reproduced"
-
     @pytest.mark.parametrize(
-        ("look_ups", "algorithm_1_s"),
+        ("look_ups", "algorithm_1_s", "tau_s", "expected"),
         [
-            ({0: (-6, 0.5), 1: (-6, 0.01)}, {0: 0.003, 1: 0.003}),
-            ({0: (-6, 0.5), 1: (-6, 0.5)}, {0: 0.003, 1: 4.0}),
+            ([(-6, 0.5), (-7, 0.51)], [0.003, 0.003], 3.0, "reproduced"),
+            ([(-6, 0.01), (-6, 0.011)], [0.003, 0.003], 3.0, "not reproduced"),  # the look-up fits in a slot
+            ([(-6, 0.5), (-6, 0.5)], [30.0, 33.0], 3.0, "not reproduced"),  # Algorithm 1 does not
+            ([(-6, 0.5), (-6, 0.01)], [0.003, 0.003], 3.0, "inconclusive"),  # seeds disagree
+            ([(-6, 0.5), (-6, 0.5)], [0.003, 4.0], 3.0, "inconclusive"),
+            ([(-6, 0.04), (-6, 0.0401)], [0.1, 0.1], 3.0, "reproduced"),
+            ([(-6, 0.04), (-6, 0.0401)], [0.1, 0.1], 12.0, "not reproduced"),  # in a longer slot it fits
         ],
     )
-    def test_seeds_that_disagree(self, look_ups, algorithm_1_s) -> None:
-        assert verdict(lookup_margin(self.times(look_ups, algorithm_1_s), tau_s=3.0)) == "inconclusive"
-
-    def test_a_longer_slot_helps_algorithm_1_and_not_the_claim_on_the_look_up(self) -> None:
-        times = self.times({0: (-6, 0.04), 1: (-6, 0.0401)}, {0: 0.1, 1: 0.1})
-        assert verdict(lookup_margin(times, tau_s=3.0)) == "reproduced"
-        assert verdict(lookup_margin(times, tau_s=12.0)) == "not reproduced"
+    def test_verdicts(self, look_ups, algorithm_1_s, tau_s, expected) -> None:
+        assert verdict(self.margin(look_ups, algorithm_1_s, tau_s)) == expected
 
 
 class TestGuaranteesMargin:
     @staticmethod
-    def counts(*by_seed: tuple[int, int]) -> pd.DataFrame:
-        """(actions, how many of them break a constraint) by seed."""
-        return table(
-            (seed, metric, 165, float(value))
-            for seed, (actions, broken) in enumerate(by_seed)
-            for metric, value in (("actions", actions), ("(5)", broken), ("any", broken), ("tasks kept", 9e9))
+    def margin(*by_seed: tuple[int, int]) -> Interval:
+        """Of (actions, how many of them break a constraint) by seed."""
+        return always_feasible(
+            table(
+                (seed, metric, 165, float(value))
+                for seed, (actions, broken) in enumerate(by_seed)
+                for metric, value in (
+                    *(("actions", actions), ("(5)", broken)),
+                    *(("any", broken), ("tasks kept", 9e9)),
+                )
+            )
         )
 
     def test_none_in_many(self) -> None:
-        found = always_feasible(self.counts((1500, 0), (1500, 0), (1500, 0)))
-        assert verdict(found) == "reproduced"
+        found = self.margin((1500, 0), (1500, 0), (1500, 0))
+        assert (verdict(found), found.seeds) == ("reproduced", 3)
         assert found.mean == found.high == RARE
         # By hand: of 4500 actions none, so that (1 - p)^4500 = 0.025 at the upper end.
         assert found.low == pytest.approx(RARE - (1 - 0.025 ** (1 / 4500)))
-        assert found.seeds == 3
 
     def test_none_in_too_few(self) -> None:
-        found = always_feasible(self.counts((1500, 0), (1500, 0)))
+        found = self.margin((1500, 0), (1500, 0))
         assert verdict(found) == "inconclusive"
         assert found.low < 0 < found.high
 
     @pytest.mark.parametrize("broken", [1, 40])
     def test_one_that_breaks_a_constraint_refutes_however_many_do_not(self, broken) -> None:
-        found = always_feasible(self.counts((1_000_000, 0), (1_000_000, broken)))
+        found = self.margin((1_000_000, 0), (1_000_000, broken))
         assert verdict(found) == "not reproduced"
         assert found.low <= found.mean <= found.high == 0.0
 
     def test_many_that_break_one(self) -> None:
-        found = always_feasible(self.counts((500, 5), (500, 15)))
-        assert verdict(found) == "not reproduced"
+        found = self.margin((500, 5), (500, 15))
         theirs = stats.beta.ppf([0.025, 0.975], [20, 21], [981, 980])
         assert found[:3] == pytest.approx((RARE - 0.02, RARE - theirs[1], RARE - theirs[0]))
+        assert verdict(found) == "not reproduced"
 
 
 class TestWorlds:
@@ -255,36 +239,20 @@ def small(monkeypatch) -> None:
 @pytest.mark.usefixtures("small")
 class TestStore:
     def test_a_file_says_what_made_it(self, tmp_path) -> None:
-        store = put(StudyStore(tmp_path), study_jobs(["lookup", "guarantees"], "printed"))
-        assert set(store.manifest()) == {
-            "lookup-printed-seed0.parquet",
-            "guarantees-printed-seed0.parquet",
-        }
+        store = put(StudyStore(tmp_path), study_jobs(["guarantees"], "printed"))
         entry = store.manifest()["guarantees-printed-seed0.parquet"]
         which = {"study": "guarantees", "preset": "printed", "seed": 0}
         assert entry["run"] == {**which, "changes": PRESETS["printed"], "actions": 4}
         assert entry["numerics"] == NUMERICS
 
     def test_a_table_holds_every_stored_seed_of_one_study_and_preset(self, tmp_path) -> None:
-        which = [
-            ("guarantees", "calibrated", 0),
-            ("guarantees", "calibrated", 1),
-            ("guarantees", "printed", 0),
-        ]
-        put(StudyStore(tmp_path), [study_job(*one) for one in (*which, ("lookup", "calibrated", 0))])
+        jobs = [*study_jobs(["guarantees", "lookup"]), study_job("guarantees", "printed", 0)]
+        put(StudyStore(tmp_path), jobs)
         found = studied("guarantees", "calibrated", tmp_path)
         assert found.columns.tolist() == COLUMNS
         assert [set(found[name]) for name in COLUMNS[:3]] == [{"guarantees"}, {"calibrated"}, {0, 1}]
         assert always_feasible(found).seeds == 2
         assert set(studied("lookup", "calibrated", tmp_path)["devices"]) == {3, 4, 165}
-
-    def test_the_same_seed_gives_the_same_numbers_but_for_the_clock(self, tmp_path) -> None:
-        one, other = (
-            put(StudyStore(tmp_path / name), [study_job("lookup", "calibrated", 0)])
-            for name in ("one", "other")
-        )
-        name = "lookup-calibrated-seed0.parquet"
-        assert one.difference(one.folder / name, other.folder / name) == ""
 
     def test_what_is_not_stored_names_its_command(self, tmp_path) -> None:
         with pytest.raises(MissingRuns, match="compute it with `mecsim study lookup --preset printed`"):
@@ -295,10 +263,8 @@ class TestStore:
         assert [job.settings["seed"] for job in store.missing(study_jobs(["guarantees"], seeds=3))] == [0, 2]
         assert len(store.missing(study_jobs(["lookup"], "physical"))) == 3
         command = "mecsim study guarantees --preset calibrated"
-        assert (
-            missing(store)[1]
-            == f"the study guarantees under calibrated: 1 of 2 are missing; run `{command}`."
-        )
+        said = f"the study guarantees under calibrated: 1 of 2 are missing; run `{command}`."
+        assert missing(store)[1] == said
 
     def test_another_size_or_preset_is_stale_and_so_is_a_study_that_is_no_more(
         self, tmp_path, monkeypatch
@@ -357,32 +323,29 @@ def test_one_seed_of_calibrated_is_wanted() -> None:
     assert len(study_jobs(["decisions"], "printed", seeds=2)) == 2
 
 
-def test_refuses_in_one_sentence() -> None:
-    with pytest.raises(SettingError, match="preset = 'moon' is not allowed"):
-        measure_decisions("moon", 0, 1, {})
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (lambda folder: run_studies(["tarot"], folder=folder), "study = 'tarot'"),
+        (lambda folder: studied("tarot", folder=folder), "study = 'tarot'"),
+        (lambda folder: run_studies(["lookup"], "lunar", folder=folder), "preset = 'lunar'"),
+        (lambda folder: measure_decisions("lunar", 0, 1, {}), "preset = 'lunar'"),
+    ],
+)
+def test_an_unknown_study_or_preset_is_refused_in_one_sentence(call, field, tmp_path) -> None:
+    known = ", ".join(STUDIES if "study" in field else PRESETS)
+    with pytest.raises(SettingError, match=f"^{field} is not allowed: it should be one of {known}.$"):
+        call(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
-class TestRefuses:
-    def test_an_unknown_study_or_preset(self, tmp_path) -> None:
-        for call in (
-            lambda: run_studies(["tarot"], folder=tmp_path),
-            lambda: studied("tarot", folder=tmp_path),
-        ):
-            with pytest.raises(SettingError) as error:
-                call()
-            known = ", ".join(STUDIES)
-            assert str(error.value) == f"study = 'tarot' is not allowed: it should be one of {known}."
-        with pytest.raises(SettingError, match="preset = 'lunar' is not allowed"):
-            run_studies(["lookup"], "lunar", folder=tmp_path)
-        assert list(tmp_path.iterdir()) == []
-
-    def test_the_command_passes_on_what_it_is_told(self, monkeypatch) -> None:
-        told = []
-        monkeypatch.setattr(studies, "run_studies", lambda *words: told.append(words) or ["one", "other"])
-        words = ["study", "lookup", "guarantees", "--preset", "printed", "--seeds", "2", "--workers", "1"]
-        said = CliRunner().invoke(app, words)
-        assert told == [(["lookup", "guarantees"], "printed", 2, 1)]
-        assert said.output == "2 measurements are stored.\n"
+def test_the_command_passes_on_what_it_is_told(monkeypatch) -> None:
+    told = []
+    monkeypatch.setattr(studies, "run_studies", lambda *words: told.append(words) or ["one", "other"])
+    words = ["study", "lookup", "guarantees", "--preset", "printed", "--seeds", "2", "--workers", "1"]
+    said = CliRunner().invoke(app, words)
+    assert told == [(["lookup", "guarantees"], "printed", 2, 1)]
+    assert said.output == "2 measurements are stored.\n"
 
 
 def test_the_claims_need_five_seeds_calibrated_and_three_printed() -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from mecsim.experiments import calibration, drawn, parallel, policies, sensitivity, studies
-from mecsim.experiments.panels import PRESETS, PROFILES, RunStore
+from mecsim.experiments import calibration, drawn, policies, sensitivity, studies
+from mecsim.experiments.panels import PROFILES, RunStore
+from mecsim.experiments.runner import compute_files
 from mecsim.experiments.runs import LEARNERS, changed_defaults
 from mecsim.experiments.store import Job, Store
-from mecsim.refinement import ensure_compiled
 
 TRAININGS_FROM = 20
 """Files drawn from which on trainings of each learner under each preset are among them."""
@@ -94,34 +93,30 @@ def recompute(count: int, seed: int = 0, workers: int | None = None) -> list[str
 def sample(count: int, seed: int = 0) -> list[Stored]:
     """Stored files at random, of all kinds but figures, and without what is stale.
 
-    First comes a run of each rule, under both presets in turn; from 20 files on two trainings of INTO and of DDQN, one
-    under each preset; a file of every other kind and study; and then whatever chance brings.
+    First comes a run of each rule; from 20 files on trainings of INTO and of DDQN under each preset; a file of every
+    other kind and study; and then whatever chance brings.
     """
     rng = random.Random(seed)
-    strata: dict[tuple[str, ...], list[Stored]] = defaultdict(list)
+    files = []
     for store in stores()[:-1]:
         stale = store.stale()
-        for name, job in sorted(store.current().items()):
-            if name not in stale and store.path(job).exists():
-                strata[_stratum(store, job.settings)].append(Stored(store, job))
-    for files in strata.values():
-        rng.shuffle(files)
-    runs = [stratum for stratum in strata if stratum[0] == RunStore.command]
-    rules = sorted({agent for _, agent, _ in runs} - set(LEARNERS))
-    first = [(RunStore.command, agent, PRESETS[place % len(PRESETS)]) for place, agent in enumerate(rules)]
-    if count >= TRAININGS_FROM:
-        first += [(RunStore.command, agent, preset) for agent in LEARNERS for preset in PRESETS]
-    others = sorted(strata.keys() - set(runs))
-    first += rng.sample(others, len(others))
-    chosen = [strata[stratum].pop() for stratum in first if strata.get(stratum)][:count]
-    left = [stored for stratum in sorted(strata) for stored in strata[stratum]]
-    return chosen + rng.sample(left, min(count - len(chosen), len(left)))
-
-
-def _stratum(store: Store, settings: Mapping[str, Any]) -> tuple[str, ...]:
-    if isinstance(store, RunStore):
-        return store.command, settings["agent"], settings["preset"]
-    return store.command, settings.get("study", "")
+        files += [
+            Stored(store, job)
+            for name, job in sorted(store.current().items())
+            if name not in stale and store.path(job).exists()
+        ]
+    rng.shuffle(files)
+    first: dict[tuple[str, ...], Stored] = {}
+    for one in files:
+        agent, preset = (one.job.settings.get(field, "") for field in ("agent", "preset"))
+        if not isinstance(one.store, RunStore):
+            first.setdefault(("other", one.store.command, one.job.settings.get("study", "")), one)
+        elif agent not in LEARNERS:
+            first.setdefault(("a rule", agent), one)
+        elif count >= TRAININGS_FROM:
+            first.setdefault(("a training", agent, preset), one)
+    order = [first[kind] for kind in sorted(first)]
+    return [*order, *(one for one in files if one not in order)][:count]
 
 
 def restamp(among: Sequence[Store] | None = None, workers: int | None = None) -> tuple[list[str], list[str]]:
@@ -160,17 +155,10 @@ def restamp(among: Sequence[Store] | None = None, workers: int | None = None) ->
 def _again(files: Sequence[Stored], workers: int | None) -> Iterator[Iterator[tuple[Stored, Path, str]]]:
     """Computes files again into a folder that is gone afterwards: each, where it is now, and in what it differs."""
     with TemporaryDirectory() as folder:
-        tasks = [
-            Stored(replace(one.store, folder=Path(folder, one.store.folder.name)), one.job) for one in files
-        ]
-        ensure_compiled()
-        parallel.run_tasks(_compute, tasks, [one.job.about_s for one in files], workers, "computed again")
-        paths = [task.store.path(task.job) for task in tasks]
+        again = [(replace(store, folder=Path(folder, store.folder.name)), job) for store, job in files]
+        compute_files(again, workers, "computed again")
+        paths = [store.path(job) for store, job in again]
         yield (
             (one, path, one.store.difference(path, one.store.path(one.job)))
             for one, path in zip(files, paths, strict=True)
         )
-
-
-def _compute(task: Stored) -> None:
-    task.store.write(task.job, task.store.content(task.job))

@@ -53,12 +53,12 @@ def run(
     ] = False,
 ) -> None:
     """Compute the runs of some panels that are not stored yet; Ctrl-C loses no finished run."""
-    from mecsim.experiments import parallel, runner
+    from mecsim.experiments import panels, parallel, runner
 
     try:
         if dry_run:
-            wanted = runner.plan(experiments, profile, preset, seeds)
-            typer.echo(wanted.describe(workers or parallel.default_workers()))
+            wanted = panels.runs_of(experiments, profile, preset, seeds)
+            typer.echo(runner.describe(wanted, profile, workers or parallel.default_workers()))
             return
         runs = runner.run_experiments(experiments, profile, preset, seeds, workers, scheduler)
         typer.echo(f"{len(runs)} runs are stored.")

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from mecsim.experiments.panels import FIGURES, PRESETS, PROFILES, runs_of
+from mecsim.experiments.panels import FIGURES, PRESETS, PROFILES, RunStore, runs_of
 from mecsim.experiments.runs import path_of
-from mecsim.experiments.store import DATA, Job, Store, Wanted, provenance, read_manifest
-from mecsim.settings import SettingError
+from mecsim.experiments.store import DATA, Job, Store, Wanted, named, provenance
 
 FOLDER = DATA / "figures"
 KINDS = ("svg", "png")
@@ -49,13 +48,11 @@ def figure_job(name: str) -> Job:
     Raises:
         SettingError: there is no such figure.
     """
-    figure, _, kind = name.partition(".")
-    if figure not in FIGURES or kind not in KINDS:
-        raise SettingError(f"figure = {name!r} is not allowed: it should be one of {', '.join(FIGURES)}.")
-    folder = PROFILES["paper"].folder
-    known = read_manifest(folder)
+    panels = named("figure", name.partition(".")[0], FIGURES)
+    store = RunStore(PROFILES["paper"].folder)
+    known = store.manifest()
     shown = {
-        path_of(run, folder).name for preset in PRESETS for run in runs_of(FIGURES[figure], "paper", preset)
+        path_of(run, store.folder).name for preset in PRESETS for run in runs_of(panels, "paper", preset)
     }
     drawn_from = sorted((run, known[run]["sha256"]) for run in shown & known.keys())
     settings = {

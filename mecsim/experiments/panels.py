@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mecsim.experiments.runs import LEARNERS, Run, Setup, run_job
-from mecsim.experiments.store import DATA, ROOT, Job, Store, Wanted
+from mecsim.experiments.store import DATA, ROOT, Job, Store, Wanted, named
 from mecsim.scenario import Scenario
-from mecsim.settings import SettingError
+from mecsim.settings import SettingError, Settings
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,11 @@ COMPARED = ("INTO", "LPWPO", "OLNPO", "DDQN")
 CONTROLS = ("all-on", "untrained")
 """What learning has to be held against: no learning."""
 
-WITH_CONTROLS = ("INTO", "all-on", "OLNPO")
-
 RIVALS = ("greedy", "thrifty")
 """Rules that are not in the paper, for notebook 11."""
 
 EVERYONE = COMPARED + CONTROLS + RIVALS
+WITH_CONTROLS = ("INTO", "all-on", "OLNPO")
 
 
 @dataclass(frozen=True)
@@ -106,15 +105,27 @@ class Point(Setup):
         agents: who is run there; a learner is trained anew.
         half: train for half the slots only.
         x: place on the x axis; None for a curve.
+        assumption: the id in the register of the assumption to which this is an alternative, if it is one.
     """
 
     label: str
     agents: tuple[str, ...] = ("INTO",)
     half: bool = False
     x: float | None = None
+    assumption: str = ""
 
     def __init__(self, label: str, agents: tuple[str, ...] = ("INTO",), **fields: Any) -> None:
-        super().__init__(label=label, agents=agents, **fields)
+        Settings.__init__(self, label=label, agents=agents, **fields)
+
+    @property
+    def name(self) -> str:
+        """The assumption, if there is one, and the label."""
+        return ": ".join(filter(None, (self.assumption, self.label)))
+
+    @property
+    def moves_rules(self) -> bool:
+        """Can this alternative move what agents do that do not learn?"""
+        return self.agents == WITH_CONTROLS
 
     def runs(
         self, scale: Profile, preset: str, seed: int, changes: Mapping[str, Any] | None = None
@@ -135,9 +146,9 @@ class Point(Setup):
                     **self.setup(),
                     "changes": {**(changes or {}), **self.changes},
                     "settings": {**scale.settings.get(agent, {}), **self.settings},
+                    "agent": agent,
+                    "preset": preset,
                 },
-                agent=agent,
-                preset=preset,
                 slots=slots if agent in LEARNERS else 0,
                 shift_at=half if self.shift else 0,
                 evaluation_slots=scale.evaluation_slots,
@@ -166,43 +177,16 @@ def along(sweep: Sweep, agents: tuple[str, ...]) -> tuple[Point, ...]:
     )
 
 
-class Alternative(Point):
-    """Another choice than the default for one assumption: the point at which it is run.
-
-    Attributes:
-        assumption: its id in the register.
-        label: the choice in a few words.
-        agents: whose income it can move.
-    """
-
-    assumption: str
-
-    def __init__(
-        self, assumption: str, label: str, agents: tuple[str, ...] = WITH_CONTROLS, **fields: Any
-    ) -> None:
-        super().__init__(label, agents, assumption=assumption, **fields)
-
-    @property
-    def name(self) -> str:
-        """The assumption, if it is one, and the choice."""
-        return ": ".join(filter(None, (self.assumption, self.label)))
-
-    @property
-    def moves_rules(self) -> bool:
-        """Can it move what agents do that do not learn?"""
-        return self.agents == WITH_CONTROLS
+def _world(assumption: str, label: str, **changes: Any) -> Point:
+    return Point(label, WITH_CONTROLS, assumption=assumption, changes=changes)
 
 
-def _world(assumption: str, label: str, **changes: Any) -> Alternative:
-    return Alternative(assumption, label, changes=changes)
+def _algorithm_1(assumption: str, label: str, **refinement: Any) -> Point:
+    return Point(label, WITH_CONTROLS, assumption=assumption, refinement=refinement)
 
 
-def _algorithm_1(assumption: str, label: str, **refinement: Any) -> Alternative:
-    return Alternative(assumption, label, refinement=refinement)
-
-
-def _learning(assumption: str, label: str, agent: str = "INTO", **settings: Any) -> Alternative:
-    return Alternative(assumption, label, (agent,), settings=settings)
+def _learning(assumption: str, label: str, agent: str = "INTO", **settings: Any) -> Point:
+    return Point(label, (agent,), assumption=assumption, settings=settings)
 
 
 ALTERNATIVES = (
@@ -222,12 +206,12 @@ ALTERNATIVES = (
     _world("A5", "0.1 J to begin with", initial_energy_j=0.1),
     _world("A5", "a battery of 20 mJ", battery_j=0.02),
     _world("A6", "p drawn each slot", power_drawn="each slot"),
-    Alternative("A7", "nu if all transmit", ("INTO",), changes={"state_rate": "all-transmit"}),
-    Alternative("A7", "nu of the last slot", ("INTO",), changes={"state_rate": "last-slot"}),
+    Point("nu if all transmit", assumption="A7", changes={"state_rate": "all-transmit"}),
+    Point("nu of the last slot", assumption="A7", changes={"state_rate": "last-slot"}),
     _algorithm_1("A8", "one-shot", reading="one-shot"),
     _algorithm_1("A9", "lowest index first", hopeless="lowest index"),
     _algorithm_1("A10", "rest shared pro rata", cpu="pro rata"),
-    Alternative("A10", "the actor's f", ("INTO",), refinement={"cpu": "actor"}),
+    Point("the actor's f", assumption="A10", refinement={"cpu": "actor"}),
     _learning("A11", "proto-action stored", stored_action="proto"),
     _learning("A12", "no noise", noise=0.0),
     _learning("A12", "noise of 0.3", noise=0.3),
@@ -300,7 +284,7 @@ BY_RULES = {
 }
 """A panel for each way in which a twin can be wrong, and for two remedies."""
 
-TRAINED_AT = {
+TRAINED_AT: dict[str, tuple[float, ...]] = {
     "twin-gain-noise": (0, 0.05, 0.2),
     "twin-gain-bias": (0.7, 1, 1.02),
     "twin-harvest-noise": (0, 0.4),
@@ -311,27 +295,20 @@ TRAINED_AT = {
 }
 """The places on these axes at which INTO is trained as well."""
 
-IMPERFECT = {
-    **BY_RULES,
-    "into-in-twins": Experiment(
-        "INTO trained in twins that deviate",
-        tuple(
-            Point(f"{name} {point.label}", x=point.x, **point.setup())
-            for name, places in TRAINED_AT.items()
-            for point in BY_RULES[name].points
-            if point.x in places
-        ),
-        presets=("calibrated",),
-        most_seeds=FEW_SEEDS,
-    ),
-}
-
-
 _LEARNT_OR_NOT = ("INTO", "untrained")
 
 
+def _halfway(shift: dict[str, Any]) -> tuple[Point, ...]:
+    """The plant changes halfway: by the policy of before, and by one that goes on learning."""
+    return (
+        Point("before", half=True),
+        Point("after, not trained further", half=True, shift=shift),
+        Point("after, trained further", shift=shift),
+    )
+
+
 def _drift(title: str, sweep: Sweep, to: float, estimate: str) -> Experiment:
-    """The plant changes halfway: by the policy of before, by one that goes on learning, and had it always been so.
+    """The plant changes halfway, or has always been so.
 
     all-on also decides by a twin that has not been updated: its `estimate` is as large as before the change.
     """
@@ -339,9 +316,7 @@ def _drift(title: str, sweep: Sweep, to: float, estimate: str) -> Experiment:
     return Experiment(
         title,
         (
-            Point("before", half=True),
-            Point("after, not trained further", half=True, shift=shift),
-            Point("after, trained further", shift=shift),
+            *_halfway(shift),
             Point("trained there", ("INTO", "all-on"), changes=shift),
             Point("twin not updated", ("all-on",), changes=shift, deviation={estimate: 1.0 / to}),
         ),
@@ -380,14 +355,7 @@ SECTION_V = {
     "devices": Experiment(
         "Number of devices (C17)", tuple(_devices(share) for share in (0.1, 0.25, 0.5, 1.0)), "devices"
     ),
-    "change": Experiment(
-        "The award of BS-1's tasks triples halfway (C19)",
-        (
-            Point("before", half=True),
-            Point("after, not trained further", half=True, shift=AWARD.changes(3.0)),
-            Point("after, trained further", shift=AWARD.changes(3.0)),
-        ),
-    ),
+    "change": Experiment("The award of BS-1's tasks triples halfway (C19)", _halfway(AWARD.changes(3.0))),
 }
 """The panels of section V, and what its other claims need."""
 
@@ -417,7 +385,18 @@ BEYOND = {
         presets=("calibrated",),
         most_seeds=FEW_SEEDS,
     ),
-    **IMPERFECT,
+    **BY_RULES,
+    "into-in-twins": Experiment(
+        "INTO trained in twins that deviate",
+        tuple(
+            Point(f"{name} {point.label}", x=point.x, **point.setup())
+            for name, places in TRAINED_AT.items()
+            for point in BY_RULES[name].points
+            if point.x in places
+        ),
+        presets=("calibrated",),
+        most_seeds=FEW_SEEDS,
+    ),
     "drift-gain": _drift("The gains fall to 0.4 halfway", GAIN, 0.4, "gain_bias"),
     "drift-harvest": _drift("The harvests fall to 0.4 halfway", HARVEST, 0.4, "harvest_bias"),
 }
@@ -471,21 +450,15 @@ def runs_of(
     Raises:
         SettingError: an experiment or a profile is not known.
     """
-    names = list(names)
-    for kind, name, known in [
-        ("profile", profile, PROFILES),
-        *(("experiment", name, EXPERIMENTS) for name in names),
-    ]:
-        if name not in known:
-            raise SettingError(f"{kind} = {name!r} is not allowed: it should be one of {', '.join(known)}.")
-    scale = PROFILES[profile]
-    wanted = {name: wanted_seeds(name, profile, preset) if seeds is None else seeds for name in names}
+    scale = named("profile", profile, PROFILES)
+    experiments = {name: named("experiment", name, EXPERIMENTS) for name in names}
+    counts = {name: wanted_seeds(name, profile, preset) if seeds is None else seeds for name in experiments}
     runs = [
         run
-        for seed in range(max(wanted.values(), default=0))
-        for name in names
-        if seed < wanted[name]
-        for point in EXPERIMENTS[name].points
+        for seed in range(max(counts.values(), default=0))
+        for name, experiment in experiments.items()
+        if seed < counts[name]
+        for point in experiment.points
         for run in point.runs(scale, preset, seed, changes)
     ]
     return list({run.key: run for run in runs}.values())

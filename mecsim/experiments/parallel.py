@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
@@ -23,10 +23,9 @@ from queue import Empty, SimpleQueue
 from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, pthread_sigmask
 from threading import RLock, Thread
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from tqdm import auto, tqdm
+from tqdm import auto, notebook, tqdm
 
 from mecsim.settings import SettingError
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 Task = TypeVar("Task")
+Result = TypeVar("Result")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 MOST_LOSSES = 3
 BEAT_S = 1.0
@@ -65,7 +65,7 @@ class Progress:
         self._count, self._total = len(costs_s), sum(costs_s)
         self._started = self._last = clock()
         self._line_due = -float("inf")
-        on_screen = sys.stderr.isatty() or auto.notebook_tqdm is not auto.std_tqdm
+        on_screen = sys.stderr.isatty() or issubclass(auto.tqdm, notebook.tqdm)
         shape = "{percentage:3.0f}%|{bar}| {desc}"
         self._bar = auto.tqdm(total=self._total, bar_format=shape) if on_screen and costs_s else None
 
@@ -73,19 +73,18 @@ class Progress:
         self.show()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
 
-    def follow(self, events: Iterator[int | None]) -> None:
-        """Shows the progress of tasks that are done, by number, and of the time (None)."""
-        for number in events:
-            if number is not None:
-                self.advance(number)
-            else:
+    def follow(self, events: Iterator[tuple[int, Result] | None]) -> Iterator[tuple[int, Result]]:
+        """Passes on the number and the result of each task that is done, and shows the time where there is None."""
+        for event in events:
+            if event is None:
                 self.show()
+            else:
+                yield event
+                self.advance(event[0])
 
     def advance(self, task: int) -> None:
         """Counts a task as done, by its number from 0."""
@@ -161,9 +160,19 @@ def run_tasks(
     if not tasks:
         return
     workers = min(workers or default_workers(), len(tasks))
-    progress = Progress(label, costs_s, min(workers, default_workers()))
-    with progress, closing(_finished(work, tasks, workers)) as events:
-        progress.follow(events)
+    left, losses = dict(enumerate(tasks)), 0
+    with Progress(label, costs_s, min(workers, default_workers())) as progress:
+        while left:
+            try:
+                with closing(_finished_by_one_pool(work, left, workers)) as events:
+                    for number, _ in progress.follow(events):
+                        del left[number]
+            except BrokenProcessPool:
+                losses += 1
+                if losses > MOST_LOSSES:
+                    raise WorkersLost(
+                        f"Workers were killed {losses} times, perhaps for want of memory: try fewer side by side."
+                    ) from None
 
 
 @contextmanager
@@ -181,9 +190,9 @@ def default_workers() -> int:
     return os.cpu_count() or 1
 
 
-def completed(futures: Collection[Future[Any]]) -> Iterator[Future[Any] | None]:
-    """Futures in the order in which they are done, and None after each second in which none was."""
-    queue: SimpleQueue[Future] = SimpleQueue()
+def completed(futures: Collection[Any]) -> Iterator[Any]:
+    """Futures, of processes or of dask, in the order in which they are done, and None after each second without one."""
+    queue: SimpleQueue[Any] = SimpleQueue()
     for future in futures:
         future.add_done_callback(queue.put)
     left = len(futures)
@@ -198,16 +207,14 @@ def completed(futures: Collection[Future[Any]]) -> Iterator[Future[Any] | None]:
 @contextmanager
 def one_thread_each() -> Iterator[None]:
     """Gives processes that are started here one thread for their matrix products."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    before = {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in THREAD_VARIABLES:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 @contextmanager
@@ -224,26 +231,10 @@ def without_interrupts() -> Iterator[None]:
         pthread_sigmask(SIG_SETMASK, before)
 
 
-def _finished(work: Callable[[Task], None], tasks: Sequence[Task], workers: int) -> Generator[int | None]:
-    """The number of each task that is done, and None from time to time."""
-    left, losses = dict(enumerate(tasks)), 0
-    while left:
-        try:
-            for number in _finished_by_one_pool(work, left, workers):
-                if number is not None:
-                    del left[number]
-                yield number
-        except BrokenProcessPool:
-            losses += 1
-            if losses > MOST_LOSSES:
-                raise WorkersLost(
-                    f"Workers were killed {losses} times, perhaps for want of memory: try fewer side by side."
-                ) from None
-
-
 def _finished_by_one_pool(
     work: Callable[[Task], None], tasks: Mapping[int, Task], workers: int
-) -> Iterator[int | None]:
+) -> Generator[tuple[int, None] | None]:
+    """The number of each task that is done, and None from time to time."""
     context = get_context("spawn")
     held_by_workers, held_here = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, _prepare_worker, (held_by_workers,))
@@ -251,9 +242,7 @@ def _finished_by_one_pool(
         with one_thread_each(), without_interrupts():
             numbers = {pool.submit(work, task): number for number, task in tasks.items()}
         for future in completed(numbers):
-            if future is not None:
-                future.result()
-            yield None if future is None else numbers[future]
+            yield None if future is None else (numbers[future], future.result())
     except Exception:
         raise
     except BaseException:  # Ctrl-C, or nobody asks for more: not even the tasks in hand are waited for
@@ -317,15 +306,10 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
         yield client
 
 
-def size(client: Client) -> int:
-    """How many workers a scheduler has now."""
-    return len(client.nthreads())
-
-
 def done_by(
     client: Client, work: Callable[..., bytes], tasks: Mapping[str, tuple[Any, ...]]
-) -> Iterator[tuple[str, bytes] | None]:
-    """The key and the result of each task as it is done by a worker of a scheduler, and None from time to time.
+) -> Iterator[tuple[int, bytes] | None]:
+    """The number and the result of each task as it is done by a worker of a scheduler, and None from time to time.
 
     Args:
         client: of the scheduler.
@@ -338,8 +322,10 @@ def done_by(
     """
     from distributed import CancelledError, KilledWorker
 
-    keys = {client.submit(work, *task, key=key): key for key, task in tasks.items()}
-    for future in completed(list(keys)):
+    numbers = {
+        client.submit(work, *task, key=key): number for number, (key, task) in enumerate(tasks.items())
+    }
+    for future in completed(numbers):
         if future is None:
             yield None
             continue
@@ -351,7 +337,7 @@ def done_by(
             raise WorkersLost(f"Several workers were lost one after the other with {future.key}.") from None
         except CancelledError:
             raise WorkersLost("The scheduler is gone, or it has dropped the runs.") from None
-        yield keys.pop(future), result
+        yield numbers[future], result
 
 
 def _reach(scheduler: str) -> Client:
@@ -371,7 +357,7 @@ def _reach(scheduler: str) -> Client:
 
 async def _greet(address: str) -> None:
     from distributed import Security
-    from distributed.comm import connect
+    from distributed.comm.core import connect
 
     access = Security().get_connection_args("client")
     comm = await asyncio.wait_for(connect(address, ANSWER_WITHIN_S, **access), ANSWER_WITHIN_S)

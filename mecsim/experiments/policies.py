@@ -5,7 +5,6 @@ Only the network that decides is stored: INTO's actor, DDQN's q. Such a file can
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from copy import copy
 from functools import partial
@@ -14,14 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from mecsim.experiments.checkpoints import CheckpointError, read_tensors, tensor_bytes
 from mecsim.experiments.runner import compute
-from mecsim.experiments.runs import EVALUATION_WORLDS, Run
-from mecsim.experiments.store import DATA, Job, Store, Wanted
+from mecsim.experiments.runs import EVALUATION_WORLDS, Run, train_agent
+from mecsim.experiments.store import DATA, Job, Store, Wanted, named
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem
 from mecsim.training import rollout
-from mecsim.twin import DigitalTwin
 
 if TYPE_CHECKING:
     from mecsim.agents.learner import Learner
@@ -52,8 +51,6 @@ class PolicyStore(Store):
 
     def encoded(self, result: tuple[dict[str, Any], float], made_by: dict[str, Any]) -> bytes:
         """The content of the file of a network's tensors, with the income in its metadata."""
-        from mecsim.experiments.checkpoints import tensor_bytes
-
         tensors, income = result
         return tensor_bytes(tensors, {**made_by, "income": income})
 
@@ -63,9 +60,8 @@ class PolicyStore(Store):
 
     def values(self, path: Path) -> dict[str, np.ndarray]:
         """The tensors, and the income."""
-        from safetensors.numpy import load_file
-
-        return {**load_file(path), "income": np.array(about_policy(path)["income"])}
+        tensors, about = _read(path, "np")
+        return {**tensors, "income": np.array(about["income"])}
 
 
 def policy_job(name: str) -> Job:
@@ -74,9 +70,7 @@ def policy_job(name: str) -> Job:
     Raises:
         SettingError: there is no such agent.
     """
-    if name not in POLICIES:
-        raise SettingError(f"policy = {name!r} is not allowed: it should be one of {', '.join(POLICIES)}.")
-    run = POLICIES[name]
+    run = named("policy", name, POLICIES)
     return Job(f"{name}-small.safetensors", run.model_dump(mode="json"), partial(measure, run), run.about_s)
 
 
@@ -94,13 +88,8 @@ def make_policies(names: Iterable[str] = POLICIES, folder: Path = FOLDER) -> lis
 
 def measure(run: Run) -> tuple[dict[str, Any], float]:
     """Trains a small agent: the tensors of the network that decides, and its frozen mean income."""
-    import torch
-
-    from mecsim.training import train
-
-    torch.set_num_threads(1)  # the number of threads changes the bits of a matrix product
     learner = cast("Learner", run.make_agent())
-    train(learner, DigitalTwin(run.scenario(), run.seed), run.slots, progress=False)
+    train_agent(run, learner)
     plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
     income = float(rollout(learner, plant, run.evaluation_slots).income.mean())
     return learner.networks[_DECIDES[run.agent]].state_dict(), income
@@ -112,18 +101,19 @@ def about_policy(path: Path) -> dict[str, Any]:
     Raises:
         PolicyError: the file is missing, damaged, or not one of mecsim's.
     """
-    from safetensors import SafetensorError, safe_open
+    return _read(path, "np")[1]
 
+
+def _read(path: Path, framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        with safe_open(path, framework="np") as file:
-            about = json.loads(file.metadata()["mecsim"])
-            _ = about["run"]["agent"], about["income"]
-            return about
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        tensors, about = read_tensors(path, framework)
+        _ = about["run"]["agent"], about["income"]
+    except (CheckpointError, KeyError, TypeError) as error:
         raise PolicyError(
-            f"{path.name} is not a readable policy of mecsim ({error}); `mecsim policies` trains it anew where it is "
-            "missing."
+            f"{path.name} is not a readable policy of mecsim ({error.__context__ or error}); `mecsim policies` trains "
+            "it anew where it is missing."
         ) from None
+    return tensors, about
 
 
 def load_policy(name: str, folder: Path = FOLDER) -> Learner:
@@ -133,27 +123,16 @@ def load_policy(name: str, folder: Path = FOLDER) -> Learner:
         PolicyError: the file is missing or damaged, or its networks are not those of the agent.
         SettingError: there is no such agent.
     """
-    from mecsim.experiments.checkpoints import CheckpointError, read_tensors
-
     path = path_of(name, folder)
-    about = about_policy(path)
+    tensors, about = _read(path, "pt")
     if about["run"]["agent"] != name:
         raise PolicyError(f"{path.name} is the policy of {about['run']['agent']!r}, not of {name!r}.")
     learner = cast("Learner", Run(**about["run"]).make_agent())
-    network = learner.networks[_DECIDES[name]]
     try:
-        tensors = read_tensors(path).tensors
-    except CheckpointError as error:
-        raise PolicyError(str(error)) from None
-    sizes, wanted = _sizes(tensors), _sizes(network.state_dict())
-    if sizes != wanted:
-        raise PolicyError(f"{path.name} holds layers of {sizes}, but its settings ask for {wanted}.")
-    network.load_state_dict(tensors)
+        learner.networks[_DECIDES[name]].load_state_dict(tensors)
+    except RuntimeError:
+        raise PolicyError(f"{path.name} holds other layers than its settings ask for.") from None
     return learner
-
-
-def _sizes(tensors: dict[str, Any]) -> dict[str, list[int]]:
-    return {key: list(value.shape) for key, value in sorted(tensors.items())}
 
 
 def deployed(learner: Learner, scenario: Scenario) -> Learner:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
 from mecsim.experiments.panels import EXPERIMENTS, PRESETS, PROFILES, runs_of, wanted_seeds
 from mecsim.experiments.runner import run_experiments
-from mecsim.experiments.runs import not_stored, path_of
+from mecsim.experiments.runs import path_of
 from mecsim.physics import Array
 from mecsim.scenario import Scenario
 
@@ -32,7 +32,9 @@ def stored_seeds(
 ) -> list[int]:
     """The seeds of an experiment for which every run is stored, of those that the profile asks for."""
     folder, wanted = PROFILES[profile].folder, runs_of([name], profile, preset, changes=changes)
-    return sorted({run.seed for run in wanted} - {run.seed for run in not_stored(wanted, folder)})
+    return sorted(
+        {run.seed for run in wanted} - {run.seed for run in wanted if not path_of(run, folder).exists()}
+    )
 
 
 def results(
@@ -71,7 +73,7 @@ def results(
         for point in EXPERIMENTS[name].points
         for run in point.runs(scale, preset, seed, changes)
     ]
-    return pd.concat(parts, ignore_index=True)[COLUMNS]
+    return pd.concat(parts, ignore_index=True).reindex(columns=COLUMNS)
 
 
 def stored_tables(
@@ -144,19 +146,24 @@ def _stored(path: Path) -> pd.DataFrame:
 
 def curves(table: pd.DataFrame, agent: str = "INTO") -> dict[str, Array]:
     """The income of every training slot, by label, (seeds, slots)."""
-    rows = table[(table["metric"] == "training income") & (table["agent"] == agent)]
-    by_label = rows.groupby("label", sort=False, observed=True)
     return {
-        label: part.pivot_table("value", "seed", "slot").to_numpy(dtype=np.float64)
-        for label, part in by_label
+        label: rows.pivot_table("value", "seed", "slot").to_numpy(dtype=np.float64)
+        for label, rows in _by_label(table, "training income", agent)
     }
 
 
 def means(table: pd.DataFrame, metric: str = "income", agent: str = "INTO") -> dict[str, Array]:
     """The mean of a metric over the evaluation slots, by label, (seeds,)."""
-    rows = table[(table["metric"] == metric) & (table["agent"] == agent)]
-    by_label = rows.groupby("label", sort=False, observed=True)
-    return {label: part.sort_values("seed")["value"].to_numpy(np.float64) for label, part in by_label}
+    return {
+        label: rows.sort_values("seed")["value"].to_numpy(np.float64)
+        for label, rows in _by_label(table, metric, agent)
+    }
+
+
+def _by_label(table: pd.DataFrame, metric: str, agent: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    rows = table.query("metric == @metric and agent == @agent")
+    for label, part in rows.groupby("label", sort=False, observed=True):
+        yield str(label), cast(pd.DataFrame, part)
 
 
 def series(table: pd.DataFrame, metric: str = "income", agent: str = "INTO") -> Array:

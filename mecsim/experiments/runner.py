@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from mecsim.experiments import parallel, runs
-from mecsim.experiments.panels import PROFILES, Profile, RunStore, runs_of
+from mecsim.experiments.panels import PROFILES, RunStore, runs_of
 from mecsim.experiments.parallel import Progress, clock_time, duration_s, noted
-from mecsim.experiments.runs import Run, not_stored, record_defaults, run_job
+from mecsim.experiments.runs import Run, path_of, record_defaults, run_job
 from mecsim.experiments.store import Job, Store, remove_abandoned
 from mecsim.refinement import ensure_compiled
 from mecsim.settings import SettingError
 
-MOST_LINES = 40
-"""Groups of runs that are listed one by one; where there are more, all values of a field share a line."""
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 class Stopped(KeyboardInterrupt):
@@ -42,103 +40,61 @@ def compute(store: Store, jobs: Sequence[Job], workers: int | None = None, label
     remove_abandoned(store.folder)
     store.write_manifest()  # without what is to be computed, so that this is listed anew
     try:
-        if jobs:
-            ensure_compiled()  # here once, and from then on kept on disk, so that the workers need not all compile
-            costs_s = [job.about_s for job in jobs]
-            parallel.run_tasks(partial(_compute, store=store), jobs, costs_s, workers, label)
+        compute_files([(store, job) for job in jobs], workers, label)
     finally:
         store.write_manifest()
 
 
-def _compute(job: Job, store: Store) -> None:
+def compute_files(files: Sequence[tuple[Store, Job]], workers: int | None, label: str) -> None:
+    """Computes files, each in a process of its own, and lists none; see `compute`."""
+    if files:
+        ensure_compiled()  # here once, and from then on kept on disk, so that the workers need not all compile
+        parallel.run_tasks(_compute, files, [job.about_s for _, job in files], workers, label)
+
+
+def _compute(file: tuple[Store, Job]) -> None:
     """Computes and stores a file, unless that was done while it waited for its turn."""
+    store, job = file
     if not store.path(job).exists():
         with noted(f"This happened in {job.name}."):
             store.write(job, store.content(job))
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The runs of some experiments at one scale.
-
-    Attributes:
-        runs: all of them, each once.
-        scale: the profile that they belong to.
-    """
-
-    runs: list[Run]
-    scale: Profile
-
-    @property
-    def store(self) -> RunStore:
-        """Where the runs are stored."""
-        return RunStore(self.scale.folder)
-
-    @cached_property
-    def missing(self) -> list[Run]:
-        """The runs that were not stored when this was first asked."""
-        return not_stored(self.runs, self.scale.folder)
-
-    @property
-    def stored(self) -> int:
-        """How many runs are stored now."""
-        return len(self.runs) - len(not_stored(self.runs, self.scale.folder))
-
-    def describe(self, workers: int) -> str:
-        """What is stored, what is missing, and about how long it takes with so many workers."""
-        stored = f"{len(self.runs) - len(self.missing)} of {len(self.runs)} runs are stored"
-        if not self.missing:
-            return f"{stored}: nothing is missing."
-        costs_s = [run.about_s for run in self.missing]
-        took = f"about {clock_time(sum(costs_s))} on one core like that of the stored runs (AMD EPYC)"
-        lines = self._lines(
-            lambda run: ", ".join(f"{at} {_spelt(to)}" for at, to in self._differing(run).items())
-        )
-        if len(lines) > MOST_LINES:
-            lines = self._lines(lambda run: ", ".join(self._differing(run)))
-        return "\n".join(
-            [
-                f"{stored}. Missing:",
-                *lines,
-                f"{_runs(len(costs_s))}: {took}, {clock_time(duration_s(costs_s, workers))} with workers = {workers}.",
-            ]
-        )
-
-    def _lines(self, what: Callable[[Run], str]) -> list[str]:
-        """A line for each agent and kind of point, in the order of the runs."""
-        kinds = {run.key: (run.agent, what(run)) for run in self.missing}
-        order = {kind: place for place, kind in enumerate(dict.fromkeys(kinds.values()))}
-        rows = sorted(self.missing, key=lambda run: order[kinds[run.key]])
-        lines = []
-        for (agent, changed), group in groupby(rows, key=lambda run: kinds[run.key]):
-            members = list(group)
-            point = f"{agent}, {changed}" if changed else agent
-            took = clock_time(sum(run.about_s for run in members))
-            lines.append(f"  {point}: {_runs(len(members))}, {_seeds({run.seed for run in members})}, {took}")
-        return lines
-
-    def _differing(self, run: Run) -> dict[str, Any]:
-        """What a run changes, but for the settings that its profile gives to all."""
-        usual = self.scale.settings.get(run.agent, {})
-        own = {name: value for name, value in run.settings.items() if usual.get(name) != value}
-        shift = {f"then {name}": value for name, value in run.shift.items()}
-        slots = {} if run.slots in (0, self.scale.slots) else {"slots": run.slots}
-        return {**run.changes, **own, **run.refinement, **shift, **run.deviation, **slots}
+def describe(wanted: Sequence[Run], profile: str, workers: int) -> str:
+    """What of some runs is stored, what is missing, and about how long it takes with so many workers."""
+    missing = _missing(wanted, PROFILES[profile].folder)
+    stored = f"{len(wanted) - len(missing)} of {len(wanted)} runs are stored"
+    if not missing:
+        return f"{stored}: nothing is missing."
+    costs_s = [run.about_s for run in missing]
+    rows = pd.DataFrame(
+        {"agent": run.agent, "what differs": _differing(run, profile), "seed": run.seed, "s": run.about_s}
+        for run in missing
+    )
+    groups = rows.groupby(["agent", "what differs"], sort=False).agg(
+        runs=("seed", "size"),
+        seeds=("seed", lambda seeds: ", ".join(map(str, sorted(set(seeds))))),
+        time=("s", lambda costs_s: clock_time(sum(costs_s))),
+    )
+    took = f"about {clock_time(sum(costs_s))} on one core like that of the stored runs (AMD EPYC)"
+    return (
+        f"{stored}. Missing:\n{groups.reset_index().to_string(index=False)}\n"
+        f"{len(missing)} runs: {took}, {clock_time(duration_s(costs_s, workers))} with workers = {workers}."
+    )
 
 
-def plan(
-    names: Iterable[str],
-    profile: str = "quick",
-    preset: str = "calibrated",
-    seeds: int | None = None,
-    changes: Mapping[str, Any] | None = None,
-) -> Plan:
-    """What `run_experiments` computes for the same arguments.
+def _missing(wanted: Sequence[Run], folder: Path) -> list[Run]:
+    return [run for run in wanted if not path_of(run, folder).exists()]
 
-    Raises:
-        SettingError: an experiment, profile or preset is not known.
-    """
-    return Plan(runs_of(names, profile, preset, seeds, changes), PROFILES[profile])
+
+def _differing(run: Run, profile: str) -> str:
+    """The names of what a run changes, but for the settings that its profile gives to all."""
+    scale = PROFILES[profile]
+    usual = scale.settings.get(run.agent, {})
+    own = [name for name, value in run.settings.items() if usual.get(name) != value]
+    shift = [f"then {name}" for name in run.shift]
+    slots = [] if run.slots in (0, scale.slots) else [f"{run.slots} slots"]
+    return ", ".join([*run.changes, *own, *run.refinement, *shift, *run.deviation, *slots]) or "nothing"
 
 
 def run_experiments(
@@ -167,56 +123,45 @@ def run_experiments(
         WorkersLost: workers were killed again and again.
         Stopped: Ctrl-C.
     """
-    wanted = plan(names, profile, preset, seeds, changes)
+    wanted, store = runs_of(names, profile, preset, seeds, changes), RunStore(PROFILES[profile].folder)
     remove_abandoned(runs.WORK)
+    missing = _missing(wanted, store.folder)
     label = f"{profile} runs"
     try:
-        if wanted.missing and scheduler is not None:
-            _compute_on(scheduler, wanted, workers, label)
+        if missing and scheduler is not None:
+            _compute_on(scheduler, store, missing, workers, label)
         else:
-            compute(wanted.store, [run_job(run, _checkpoint(run)) for run in wanted.missing], workers, label)
+            compute(store, [run_job(run, _checkpoint(run)) for run in missing], workers, label)
     except KeyboardInterrupt:
+        stored = len(wanted) - len(_missing(wanted, store.folder))
         raise Stopped(
-            f"Stopped: {wanted.stored} of {len(wanted.runs)} runs are stored; run the same again to go on."
+            f"Stopped: {stored} of {len(wanted)} runs are stored; run the same again to go on."
         ) from None
     finally:
-        record_defaults(wanted.store.folder.parent / runs.DEFAULTS.name)
-    return wanted.runs
+        record_defaults(store.folder.parent / runs.DEFAULTS.name)
+    return wanted
 
 
 def _checkpoint(run: Run) -> Path | None:
     return runs.WORK / f"{run.key}.safetensors" if run.slots else None
 
 
-def _compute_on(scheduler: str, wanted: Plan, workers: int | None, label: str) -> None:
+def _compute_on(scheduler: str, store: Store, missing: list[Run], workers: int | None, label: str) -> None:
     ensure_compiled()  # for the workers of a local scheduler
     with parallel.connect(scheduler, workers) as client:
-        workers_now = len(client.nthreads())
-        if not workers_now:
+        threads: Any = client.nthreads()
+        if not threads:
             print(f"{scheduler} has no workers yet; the runs wait for them.", file=sys.stderr)
-        progress = Progress(label, [run.about_s for run in wanted.missing], workers_now or 1)
         try:
-            with progress, closing(_stored(measured(client, wanted.missing), wanted)) as events:
-                progress.follow(events)
+            with Progress(label, [run.about_s for run in missing], len(threads) or 1) as progress:
+                for number, content in progress.follow(measured(client, missing)):
+                    store.write(run_job(missing[number]), content)
         finally:
-            wanted.store.write_manifest()
+            store.write_manifest()
 
 
-def _stored(contents: Iterator[tuple[str, bytes] | None], wanted: Plan) -> Generator[int | None]:
-    """Stores runs as they come, and tells which."""
-    jobs = {run.key: (number, run_job(run)) for number, run in enumerate(wanted.missing)}
-    for event in contents:
-        if event is None:
-            yield None
-            continue
-        key, content = event
-        number, job = jobs[key]
-        wanted.store.write(job, content)
-        yield number
-
-
-def measured(client: Any, wanted: Sequence[Run]) -> Iterator[tuple[str, bytes] | None]:
-    """The key and the content of the file of each run as it is done on dask, and None from time to time.
+def measured(client: Client, missing: Sequence[Run]) -> Iterator[tuple[int, bytes] | None]:
+    """The number and the content of the file of each run as it is done on dask, and None from time to time.
 
     Raises:
         SettingError: a worker has another mecsim than the runner, or several threads.
@@ -228,9 +173,8 @@ def measured(client: Any, wanted: Sequence[Run]) -> Iterator[tuple[str, bytes] |
 
         return measure_on_worker(*run)
 
-    return parallel.done_by(
-        client, measure_there, {run.key: (run.key, run.model_dump(mode="json")) for run in wanted}
-    )
+    tasks = {run.key: (run.key, run.model_dump(mode="json")) for run in missing}
+    return parallel.done_by(client, measure_there, tasks)
 
 
 def measure_on_worker(key: str, settings: dict[str, Any]) -> bytes:
@@ -257,23 +201,3 @@ def measure_on_worker(key: str, settings: dict[str, Any]) -> bytes:
         )
     with noted(f"This happened in {job.name}."):
         return RunStore(runs.WORK).content(job)
-
-
-def _runs(count: int) -> str:
-    return f"{count} run{'s' if count > 1 else ''}"
-
-
-def _seeds(seeds: set[int]) -> str:
-    first, last = min(seeds), max(seeds)
-    if first == last:
-        return f"seed {first}"
-    whole = len(seeds) == last - first + 1
-    return f"seeds {first}-{last}" if whole else f"seeds {', '.join(map(str, sorted(seeds)))}"
-
-
-def _spelt(value: Any) -> str:
-    """A value as short as can be; one value for each BS counts as one for all where they are equal."""
-    if isinstance(value, tuple | list):
-        parts = list(dict.fromkeys(map(_spelt, value)))
-        return parts[0] if len(parts) == 1 else f"({', '.join(map(_spelt, value))})"
-    return f"{value:g}" if isinstance(value, float) else str(value)

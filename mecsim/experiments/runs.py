@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Set
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -69,7 +69,7 @@ class Setup(Settings):
             raise ValueError(f"changes of {', '.join(SCALE_FIELDS)} alone, which an agent sees in its state")
         return value
 
-    def setup(self) -> dict[str, dict[str, Any]]:
+    def setup(self) -> dict[str, Any]:
         """These fields alone, by name."""
         return {name: getattr(self, name) for name in Setup.model_fields}
 
@@ -109,11 +109,6 @@ class Run(Setup):
         """How the twin differs from the plant."""
         return Deviation(**self.deviation)
 
-    @property
-    def perfect_twin(self) -> bool:
-        """Does the twin equal the plant?"""
-        return self.twin_deviation() == Deviation()
-
     def make_agent(self) -> Agent:
         """The agent of the run, untrained."""
         settings = self._agent_settings()
@@ -128,7 +123,6 @@ class Run(Setup):
         raises `NUMERICS`; `mecsim check` sees to that.
         """
         settings = self._agent_settings()
-        shift = {"shift": _departing(self.shifted()), "shift_at": self.shift_at} if self.shift else {}
         deviation = _departing(self.twin_deviation())
         return {
             "agent": self.agent,
@@ -138,7 +132,7 @@ class Run(Setup):
             "slots": self.slots,
             "evaluation_slots": self.evaluation_slots,
             "seed": self.seed,
-            **shift,
+            **({"shift": _departing(self.shifted()), "shift_at": self.shift_at} if self.shift else {}),
             **({"deviation": deviation} if deviation else {}),
         }
 
@@ -157,12 +151,17 @@ class Run(Setup):
 
     def _agent_settings(self) -> Settings | None:
         """The agent's settings, None for an agent that has none."""
-        kind = agent_class(self.agent)
-        if hasattr(kind, "Settings"):
-            return kind.Settings(**self.settings)
+        kind = settings_class(self.agent)
+        if kind is not None:
+            return kind(**self.settings)
         if self.settings:
             raise SettingError(f"settings = {self.settings!r} is not allowed: {self.agent} has no settings.")
         return None
+
+
+def settings_class(agent: str) -> Any:
+    """The class of an agent's settings, None for an agent that has none."""
+    return getattr(agent_class(agent), "Settings", None)
 
 
 def _departing(settings: Settings, leave_out: Set[str] = frozenset()) -> dict[str, Any]:
@@ -176,11 +175,6 @@ def _departing(settings: Settings, leave_out: Set[str] = frozenset()) -> dict[st
 def path_of(run: Run, folder: Path) -> Path:
     """Where a run's result is stored."""
     return folder / f"{run.key}.parquet"
-
-
-def not_stored(runs: Iterable[Run], folder: Path) -> list[Run]:
-    """The runs whose results are missing in a folder."""
-    return [run for run in runs if not path_of(run, folder).exists()]
 
 
 def run_job(run: Run, checkpoint: Path | None = None) -> Job:
@@ -200,12 +194,16 @@ def measure(run: Run, checkpoint: Path | None = None) -> pd.DataFrame:
         One row a number, slot -1 for a mean over the evaluation slots.
     """
     agent = run.make_agent()
-    incomes = _train(run, agent, checkpoint) if run.agent in LEARNERS and run.slots else np.empty(0)
+    incomes = train_agent(run, agent, checkpoint) if run.agent in LEARNERS and run.slots else np.empty(0)
     plant, seen = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed), None
-    if not run.perfect_twin:
+    in_reference: dict[int, float] = {}
+    if run.twin_deviation() != Deviation():
         seen = DigitalTwin(run.shifted(), EVALUATION_WORLDS + run.seed, run.twin_deviation())
     record = rollout(agent, plant, run.evaluation_slots, seen)
-    return _tidy(run, incomes, record, _in_reference(run, agent))
+    if seen is None:  # else a twin stands between the agent and these states
+        for state in reference_states(run):
+            in_reference[state.slot] = float(outcome(run.shifted(), state, agent.act(state)).income)
+    return _tidy(run, incomes, record, in_reference)
 
 
 def reference_states(run: Run) -> Iterator[SystemState]:
@@ -215,17 +213,8 @@ def reference_states(run: Run) -> Iterator[SystemState]:
     return islice(states, REFERENCE_EVERY - 1, run.evaluation_slots, REFERENCE_EVERY)
 
 
-def _in_reference(run: Run, agent: Agent) -> dict[int, float]:
-    """The income of a frozen agent in each reference state, by slot; none where a twin stands between it and them."""
-    if not run.perfect_twin:
-        return {}
-    return {
-        state.slot: float(outcome(run.shifted(), state, agent.act(state)).income)
-        for state in reference_states(run)
-    }
-
-
-def _train(run: Run, learner: Any, checkpoint: Path | None) -> np.ndarray:
+def train_agent(run: Run, learner: Any, checkpoint: Path | None = None) -> np.ndarray:
+    """Trains the agent of a run, from its checkpoint on if there is one, and returns the income of every slot."""
     import torch
 
     from mecsim.experiments.checkpoints import resume, save_checkpoint
@@ -265,17 +254,18 @@ def averages(record: Rollout) -> dict[str, float]:
 def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int, float]) -> pd.DataFrame:
     """One row a number, slot -1 for a mean over the evaluation slots."""
     means = averages(record)
-    parts = [
-        pd.DataFrame({"metric": "training income", "slot": np.arange(len(incomes)), "value": incomes}),
-        pd.DataFrame({"metric": list(means), "slot": -1, "value": list(means.values())}),
-        pd.DataFrame(
-            {"metric": "reference income", "slot": in_reference.keys(), "value": in_reference.values()}
-        ),
+    rows = [
+        *(("training income", slot, value) for slot, value in enumerate(incomes)),
+        *((metric, -1, value) for metric, value in means.items()),
+        *(("reference income", slot, value) for slot, value in in_reference.items()),
     ]
-    frame = pd.concat(parts, ignore_index=True).astype({"slot": "int32", "value": "float32"})
-    shift = {"shift": run.shift} if run.shift else {}
-    deviation = {"deviation": run.deviation} if run.deviation else {}
-    changed = {**run.changes, **run.settings, **run.refinement, **shift, **deviation}
+    frame = pd.DataFrame(rows, columns=["metric", "slot", "value"]).astype(
+        {"slot": "int32", "value": "float32"}
+    )
+    on_the_way = {
+        name: fields for name, fields in run.setup().items() if fields and name in ("shift", "deviation")
+    }
+    changed = {**run.changes, **run.settings, **run.refinement, **on_the_way}
     frame = frame.assign(
         run=run.key,
         agent=run.agent,
@@ -283,7 +273,8 @@ def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int
         changes=json.dumps(changed, sort_keys=True),
         seed=np.int32(run.seed),
     )
-    return frame[["run", "agent", "preset", "changes", "seed", "metric", "slot", "value"]].astype(
+    columns = ["run", "agent", "preset", "changes", "seed", "metric", "slot", "value"]
+    return frame.reindex(columns=columns).astype(
         dict.fromkeys(("run", "agent", "preset", "changes", "metric"), "category")
     )
 
@@ -291,7 +282,7 @@ def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int
 def defaults() -> dict[str, dict[str, Any]]:
     """Every default by record and field, ready for JSON."""
     records = {"Scenario": Scenario, "Refinement": Refinement, "Deviation": Deviation}
-    records |= {f"{name}Settings": agent_class(name).Settings for name in LEARNERS}
+    records |= {f"{name}Settings": settings_class(name) for name in LEARNERS}
     return {name: record().model_dump(mode="json") for name, record in records.items()}
 
 

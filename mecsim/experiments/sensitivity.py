@@ -8,16 +8,14 @@ the other claims look at is learning itself, or Algorithm 1 by itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from mecsim.agents import make_agent
 from mecsim.experiments.claims import margins_of
-from mecsim.experiments.panels import ALTERNATIVES, EXPERIMENTS, FIGURES, Alternative
+from mecsim.experiments.panels import ALTERNATIVES, EXPERIMENTS, FIGURES, Point
 from mecsim.experiments.runner import compute
 from mecsim.experiments.runs import EVALUATION_WORLDS, averages
 from mecsim.experiments.statistics import verdict
@@ -33,16 +31,16 @@ SEEDS = 5
 STAND_IN = "all-on"
 """Takes INTO's place."""
 RULES = (STAND_IN, "LPWPO", "OLNPO")
-DEFAULT = Alternative("", "default", RULES)
+DEFAULT = Point("default", RULES)
 COUNT_PANELS = FIGURES["fig4"] + FIGURES["fig5"]
 
 
-def choices() -> list[Alternative]:
+def choices() -> list[Point]:
     """The defaults, and every alternative that can move what rules do."""
     return [DEFAULT, *(one for one in ALTERNATIVES if one.moves_rules)]
 
 
-def choice_job(choice: Alternative, slots: int = SLOTS, seeds: int = SEEDS) -> Job:
+def choice_job(choice: Point, slots: int = SLOTS, seeds: int = SEEDS) -> Job:
     """The measurement of one choice."""
     settings = {
         "choice": choice.name,
@@ -62,11 +60,8 @@ class SensitivityStore(Store):
 
     def wanted(self) -> list[Wanted]:
         """The defaults and every alternative that can move what rules do."""
-        return [
-            Wanted(
-                "the sensitivity of the verdicts", [choice_job(choice) for choice in choices()], self.command
-            )
-        ]
+        jobs = [choice_job(choice) for choice in choices()]
+        return [Wanted("the sensitivity of the verdicts", jobs, self.command)]
 
 
 def measure_sensitivity(workers: int | None = None, folder: Path = FOLDER) -> None:
@@ -80,35 +75,25 @@ def measure_sensitivity(workers: int | None = None, folder: Path = FOLDER) -> No
     compute(store, store.missing(choice_job(choice) for choice in choices()), workers, "sensitivity")
 
 
-def measure(choice: Alternative, slots: int, seeds: int) -> pd.DataFrame:
+def measure(choice: Point, slots: int, seeds: int) -> pd.DataFrame:
     """Runs the rules over all points of Figs 4 to 6 under one choice: the means over the slots."""
-    known: dict[tuple[Any, ...], dict[str, float]] = {}
-    rows = []
-    for panel, label, changes, agent in _points():
-        for seed in range(seeds):
-            key = (Scenario(**changes), agent, seed)
-            if key not in known:
-                known[key] = _one_point(choice, changes, agent, seed, slots)
-            row = {"choice": choice.name, "panel": panel, "label": label, "agent": agent, "seed": seed}
-            rows += [{**row, "metric": metric, "value": value} for metric, value in known[key].items()]
-    return pd.DataFrame(rows).astype({"value": "float32"})
 
+    @cache  # panels share points
+    def means(scenario: Scenario, agent: str, seed: int) -> dict[str, float]:
+        rule = make_agent(agent, scenario, refinement=Refinement(**choice.refinement))
+        return averages(rollout(rule, PhysicalSystem(scenario, EVALUATION_WORLDS + seed), slots))
 
-def _points() -> Iterator[tuple[str, str, dict[str, Any], str]]:
-    """Panel, label, changes and agent of everything that is run."""
-    for panel in (*COUNT_PANELS, *FIGURES["fig6"]):
-        agents = RULES if panel in FIGURES["fig6"] else (STAND_IN,)
-        for point in EXPERIMENTS[panel].points:
-            for agent in agents:
-                yield panel, point.label, point.changes, agent
-
-
-def _one_point(
-    choice: Alternative, changes: Mapping[str, Any], agent: str, seed: int, slots: int
-) -> dict[str, float]:
-    scenario = Scenario(**{**choice.changes, **changes})
-    rule = make_agent(agent, scenario, refinement=Refinement(**choice.refinement))
-    return averages(rollout(rule, PhysicalSystem(scenario, EVALUATION_WORLDS + seed), slots))
+    rows = [
+        (choice.name, panel, point.label, agent, seed, metric, value)
+        for panel in (*COUNT_PANELS, *FIGURES["fig6"])
+        for point in EXPERIMENTS[panel].points
+        for agent in (RULES if panel in FIGURES["fig6"] else (STAND_IN,))
+        for seed in range(seeds)
+        for scenario in [Scenario(**{**choice.changes, **point.changes})]
+        for metric, value in means(scenario, agent, seed).items()  # pyright: ignore[reportArgumentType]  # pydantic's stubs hide the hash of a record
+    ]
+    columns = ["choice", "panel", "label", "agent", "seed", "metric", "value"]
+    return pd.DataFrame(rows, columns=columns).astype({"value": "float32"})
 
 
 def stored_sensitivity(folder: Path = FOLDER) -> pd.DataFrame:
@@ -126,7 +111,7 @@ def stored_sensitivity(folder: Path = FOLDER) -> pd.DataFrame:
     for choice in choices():
         part = table[table["choice"] == choice.name]
         if len(part):
-            panels = {str(name): of_panel for name, of_panel in part.groupby("panel")}
+            panels = {str(name): of_panel for name, of_panel in pd.DataFrame(part).groupby("panel")}
             rows += [
                 {"choice": choice.name, "claim": claim, **margin._asdict(), "verdict": verdict(margin)}
                 for claim, margin in margins_of(panels, STAND_IN, RULES).items()

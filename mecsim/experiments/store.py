@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from mecsim.settings import SettingError
 
 NUMERICS = 2
 """Version of the numerics: raised whenever a seeded run gives other bits, so that stored runs of before are seen."""
@@ -29,6 +31,7 @@ MANIFEST = "_manifest.json"
 """pandas and pyarrow skip names that start with an underscore when they load a folder."""
 PACKAGES = ("mecsim", "numpy", "torch", "scipy", "pandas", "pyarrow")
 _META = b"mecsim"
+Entry = TypeVar("Entry")
 
 
 def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +54,17 @@ def _revision() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return told.stdout.strip()
+
+
+def named(kind: str, name: str, known: Mapping[str, Entry]) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if name not in known:
+        raise SettingError(f"{kind} = {name!r} is not allowed: it should be one of {', '.join(known)}.")
+    return known[name]
 
 
 @dataclass(frozen=True)
@@ -138,7 +152,7 @@ class Store:
         table = pd.read_parquet(path)
         if "metric" in table:
             table = table[~table["metric"].astype(str).str.endswith("seconds")]
-        return {str(name): table[name].to_numpy() for name in table}
+        return {str(name): np.asarray(table[name]) for name in table}
 
     def difference(self, path: Path, other: Path) -> str:
         """In what the values of two files differ, bit for bit, in a few words; nothing where they are equal."""
@@ -152,8 +166,18 @@ class Store:
         return ", ".join(f"{count} of {one[name].size} in {name}" for name, count in counts.items() if count)
 
     def manifest(self) -> dict[str, dict[str, Any]]:
-        """What the manifest says of each file, by name; see `read_manifest`."""
-        return read_manifest(self.folder)
+        """What the manifest says of each file, by name; nothing where there is none.
+
+        Raises:
+            ValueError: the manifest is damaged.
+        """
+        path = self.folder / MANIFEST
+        try:
+            return json.loads(path.read_text()) if path.exists() else {}
+        except ValueError:
+            raise ValueError(
+                f"{self.label(MANIFEST)} is not readable; delete it, and the next `mecsim run` writes it anew."
+            ) from None
 
     def write_manifest(self, renewed: Collection[str] = ()) -> None:
         """Lists the files with what made them and their checksums.
@@ -218,23 +242,6 @@ def _unequal(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     return np.asarray(one != two)
 
 
-def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    """The manifest of a folder, empty where there is none.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    path = folder / MANIFEST
-    if not path.exists():
-        return {}
-    try:
-        return json.loads(path.read_text())
-    except ValueError:
-        raise ValueError(
-            f"data/{folder.name}/{MANIFEST} is not readable; delete it, and the next `mecsim run` writes it anew."
-        ) from None
-
-
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Where to write a file so that it is either whole or not there, also when the machine stops."""
@@ -285,7 +292,7 @@ def table_bytes(frame: pd.DataFrame, meta: dict[str, Any]) -> bytes:
         compression_level=19,
         write_statistics=False,
         store_schema=False,
-        use_dictionary=[name for name, encoding in coded.items() if encoding is None],
+        use_dictionary=[name for name, encoding in coded.items() if encoding is None],  # pyright: ignore[reportArgumentType]  # its stubs know bool alone
         column_encoding={name: encoding for name, encoding in coded.items() if encoding},
     ) as writer:
         writer.write_table(table)

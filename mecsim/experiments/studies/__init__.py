@@ -11,7 +11,7 @@ import pandas as pd
 
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.runner import compute
-from mecsim.experiments.store import DATA, Job, Store, Wanted, read_tables
+from mecsim.experiments.store import DATA, Job, Store, Wanted, named, read_tables
 from mecsim.experiments.studies.bounds import BOUNDS
 from mecsim.experiments.studies.decisions import DECISIONS
 from mecsim.experiments.studies.drift import DRIFT
@@ -20,7 +20,6 @@ from mecsim.experiments.studies.lookup import LOOKUP
 from mecsim.experiments.studies.study import SEEDS
 from mecsim.scenario import PRESETS as SCENARIOS
 from mecsim.scenario import Scenario
-from mecsim.settings import SettingError
 
 FOLDER = DATA / "studies"
 STUDIES = {
@@ -40,13 +39,10 @@ class StudyStore(Store):
     def wanted(self) -> list[Wanted]:
         """The measurements that the claims or the bounds need, by study and preset."""
         return [
-            Wanted(
-                f"the study {name} under {preset}",
-                study_jobs([name], preset),
-                f"{self.command} {name} --preset {preset}",
-            )
+            Wanted(f"the study {name} under {preset}", jobs, f"{self.command} {name} --preset {preset}")
             for preset in SEEDS
             for name in STUDIES
+            for jobs in [study_jobs([name], preset)]
         ]
 
     def current(self) -> dict[str, Job]:
@@ -65,9 +61,8 @@ def study_job(name: str, preset: str, seed: int) -> Job:
     Raises:
         SettingError: the study or the preset is not known.
     """
-    _known(name)
+    study = named("study", name, STUDIES)
     Scenario.preset(preset)
-    study = STUDIES[name]
     which = {"study": name, "preset": preset, "seed": seed}
     return Job(
         f"{name}-{preset}-seed{seed}.parquet",
@@ -79,9 +74,10 @@ def study_job(name: str, preset: str, seed: int) -> Job:
 
 def _measure(name: str, preset: str, seed: int, sizes: dict[str, Any]) -> pd.DataFrame:
     study = STUDIES[name]
-    frame = pd.DataFrame(study.measure(preset, seed, **sizes))
-    columns = ["study", "preset", "seed", "metric", *study.index, "value"]
-    return frame.assign(study=name, preset=preset, seed=seed)[columns]
+    rows = [
+        {"study": name, "preset": preset, "seed": seed, **row} for row in study.measure(preset, seed, **sizes)
+    ]
+    return pd.DataFrame(rows, columns=["study", "preset", "seed", "metric", *study.index, "value"])
 
 
 def study_jobs(names: Iterable[str], preset: str = "calibrated", seeds: int | None = None) -> list[Job]:
@@ -90,15 +86,13 @@ def study_jobs(names: Iterable[str], preset: str = "calibrated", seeds: int | No
     Raises:
         SettingError: a study or the preset is not known.
     """
-    names = list(names)
-    for name in names:
-        _known(name)
     Scenario.preset(preset)
-    counts = {name: STUDIES[name].wanted_seeds(preset) if seeds is None else seeds for name in names}
+    chosen = {name: named("study", name, STUDIES) for name in names}
+    counts = {name: study.seeds.get(preset, 0) if seeds is None else seeds for name, study in chosen.items()}
     return [
         study_job(name, preset, seed)
         for seed in range(max(counts.values(), default=0))
-        for name in names
+        for name in chosen
         if seed < counts[name]
     ]
 
@@ -134,7 +128,7 @@ def studied(name: str, preset: str = "calibrated", folder: Path = FOLDER) -> pd.
         SettingError: the study is not known.
         MissingRuns: no seed is stored; the message says how to compute it.
     """
-    _known(name)
+    named("study", name, STUDIES)
     try:
         return read_tables(folder, f"{name}-{preset}-seed*.parquet")
     except FileNotFoundError:
@@ -142,8 +136,3 @@ def studied(name: str, preset: str = "calibrated", folder: Path = FOLDER) -> pd.
             f"the study {name} is not stored for the preset {preset}; compute it with "
             f"`mecsim study {name} --preset {preset}`."
         ) from None
-
-
-def _known(name: str) -> None:
-    if name not in STUDIES:
-        raise SettingError(f"study = {name!r} is not allowed: it should be one of {', '.join(STUDIES)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from mecsim.bounds import idle_states, long_run_bound, per_slot_bounds
@@ -37,14 +38,16 @@ def measure_bounds(preset: str, seed: int, points: dict[str, list[str]], slots: 
         reference state, and the bound on the mean over all evaluation slots with slot -1. A point that panels share
         is computed once and has its rows in each.
     """
-    known: dict[str, list[Row]] = {}
-    rows = []
-    for panel, label, run in bounded_runs(preset, seed, points, slots):
-        if run.key not in known:
-            known[run.key] = [*_in_reference(run, gap), _long_run(run)]
-        where = {"panel": panel, "label": label, "point": run.key}
-        rows += [{**where, **row} for row in known[run.key]]
-    return rows
+
+    @cache
+    def bounds_of(run: Run) -> list[Row]:
+        return [*_in_reference(run, gap), _long_run(run)]
+
+    return [
+        {"panel": panel, "label": label, "point": run.key, **row}
+        for panel, label, run in bounded_runs(preset, seed, points, slots)
+        for row in bounds_of(run)  # pyright: ignore[reportArgumentType]  # pydantic's stubs hide the hash of a record
+    ]
 
 
 def bounded_runs(
@@ -63,7 +66,8 @@ def point_of(run: Run) -> str:
 
 
 def _control(preset: str, changes: dict[str, Any], slots: int, seed: int) -> Run:
-    return Run(agent="all-on", preset=preset, changes=changes, slots=0, evaluation_slots=slots, seed=seed)
+    where = {"preset": preset, "changes": changes, "evaluation_slots": slots, "seed": seed}
+    return Run(agent="all-on", slots=0, **where)
 
 
 def _in_reference(run: Run, gap: float) -> Iterator[Row]:

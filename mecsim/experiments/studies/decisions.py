@@ -45,7 +45,7 @@ class Diary(Callback):
         """Notes the income."""
         self._note(len(incomes) - 1, {"income": incomes[-1]})
 
-    def _note(self, slot: int, found: Mapping[str, float]) -> None:
+    def _note(self, slot: int, found: Mapping[str, Any]) -> None:
         self.rows += [{"metric": name, "slot": slot, "value": float(value)} for name, value in found.items()]
 
 

@@ -20,6 +20,7 @@ from mecsim.scenario import Scenario
 from mecsim.settings import Settings
 from mecsim.system import SystemState
 from mecsim.training import Callback, train
+from mecsim.twin import DigitalTwin
 
 if TYPE_CHECKING:
     from mecsim.agents.into import INTO
@@ -97,12 +98,19 @@ def measure_drift(
     Raises:
         SettingError: the preset is not known, or a setting is not allowed.
     """
-    scenario = Scenario.preset(preset)
-    return [
-        {"variant": name, **row}
-        for name, variant in variants.items()
-        for row in _watched(Variant(**variant), scenario, seed, slots, every, states, settings)
-    ]
+    import torch
+
+    from mecsim.agents.into import INTO, INTOSettings
+
+    torch.set_num_threads(1)  # as in every run: the number of threads changes the bits of a matrix product
+    scenario, rows = Scenario.preset(preset), []
+    for name, fields in variants.items():
+        variant = Variant(**fields)
+        learner = INTO(scenario, seed, settings=INTOSettings(**settings, stored_action=variant.stored_action))
+        watch = Watch(learner, variant, DigitalTwin(scenario, seed), every, states)
+        train(learner, watch.twin, slots, progress=False, callback=watch)
+        rows += [{"variant": name, **row} for row in watch.rows]
+    return rows
 
 
 class Retelling(Callback):
@@ -116,41 +124,29 @@ class Retelling(Callback):
         return self.variant.scale * income + self.variant.offset / self.scale
 
 
-def _watched(
-    variant: Variant,
-    scenario: Scenario,
-    seed: int,
-    slots: int,
-    every: int,
-    states: int,
-    settings: Mapping[str, Any],
-) -> list[Row]:
-    """The rows of one training."""
-    import torch
+class Watch(Retelling):
+    """Looks at the learner now and then; see `measure_drift`.
 
-    from mecsim.agents.into import INTO, INTOSettings
-    from mecsim.experiments.studies.probes import probe, probe_replay
-    from mecsim.twin import DigitalTwin
+    Attributes:
+        rows: slot, metric and value of every look so far.
+    """
 
-    torch.set_num_threads(1)  # as in every run: the number of threads changes the bits of a matrix product
-    learner = INTO(scenario, seed, settings=INTOSettings(**settings, stored_action=variant.stored_action))
-    twin, latest, rows = DigitalTwin(scenario, seed), deque[SystemState](maxlen=states), []
+    def __init__(self, learner: INTO, variant: Variant, twin: DigitalTwin, every: int, states: int) -> None:
+        super().__init__(learner, variant)
+        self.learner, self.twin, self.every, self.states = learner, twin, every, states
+        self.latest, self.rows = deque[SystemState](maxlen=states), list[Row]()
 
-    class Watch(Retelling):
-        """Looks at the learner now and then."""
+    def after_slot(self, incomes: list[float]) -> None:
+        """Keeps the state, and looks if it is time to."""
+        from mecsim.experiments.studies.probes import probe, probe_replay
 
-        def after_slot(self, incomes: list[float]) -> None:
-            latest.append(twin.state)
-            if len(incomes) % every == 0:
-                found = {"income": np.mean(incomes[-every:]), **probe(learner, latest)}
-                found |= probe_replay(learner, states)
-                rows.extend(
-                    {"slot": len(incomes), "metric": name, "value": float(value)}
-                    for name, value in found.items()
-                )
-
-    train(learner, twin, slots, progress=False, callback=Watch(learner, variant))
-    return rows
+        self.latest.append(self.twin.state)
+        if len(incomes) % self.every == 0:
+            found = {"income": np.mean(incomes[-self.every :]), **probe(self.learner, self.latest)}
+            found |= probe_replay(self.learner, self.states)
+            self.rows += [
+                {"slot": len(incomes), "metric": name, "value": float(value)} for name, value in found.items()
+            ]
 
 
 DRIFT = Study(measure_drift, drift_sizes(), 600.0, ("variant", "slot"), LONG)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,27 +46,15 @@ def truth(
         refinement: what the paper leaves open in Algorithm 1.
     """
     n = scenario.n_devices
-    states = _repeated(state, n)
-    others = [None if part is None else np.broadcast_to(part, (n, *part.shape)) for part in proto[1:]]
-    on, off = (
-        refine(
-            scenario,
-            states,
-            ProtoAction(np.where(np.eye(n, dtype=bool), x, proto.offload), *others),
-            refinement,
-        )
-        for x in (1.0, 0.0)
-    )
-    earned, without = (np.asarray(outcome(scenario, states, action).income) for action in (on, off))
+    others = {
+        name: np.broadcast_to(part, (n, *part.shape))
+        for name, part in proto._asdict().items()
+        if part is not None
+    }
+    offers = [{**others, "offload": np.where(np.eye(n, dtype=bool), x, proto.offload)} for x in (1.0, 0.0)]
+    on, off = (refine(scenario, state, ProtoAction(**offer), refinement) for offer in offers)
+    earned, without = (np.asarray(outcome(scenario, state, action).income) for action in (on, off))
     return Truth(earned - without, on.offload.diagonal())
-
-
-def _repeated(state: SystemState, count: int) -> SystemState:
-    """A state as that of many twins."""
-    own = {name: value for name, value in vars(state).items() if name not in ("slot", "cpu_hz", "link_bps")}
-    return replace(
-        state, **{name: np.broadcast_to(value, (count, value.size)) for name, value in own.items()}
-    )
 
 
 class Slopes(NamedTuple):
@@ -175,9 +162,9 @@ def _offers(protos: Sequence[ProtoAction]) -> dict[str, float]:
     return {
         "x": offload.mean(),
         "x > 1/2": (offload > 0.5).mean(),
-        "largest y": np.mean([proto.peer.max(axis=1) for proto in protos]),
-        "f": np.mean([proto.cpu_share for proto in protos]),
-        "offered": np.mean([line_1(proto) >= 0 for proto in protos]),
+        "largest y": float(np.mean([proto.peer.max(axis=1) for proto in protos])),
+        "f": float(np.mean([proto.cpu_share for proto in protos])),
+        "offered": float(np.mean([line_1(proto) >= 0 for proto in protos])),
     }
 
 
@@ -198,7 +185,7 @@ def _agreement(slope: Array, effect: Array) -> dict[str, float]:
     if felt.any():
         found["same sign"] = (np.sign(slope[felt]) == np.sign(effect[felt])).mean()
     if np.ptp(slope) and np.ptp(effect):
-        found["rank correlation"] = stats.spearmanr(slope, effect).statistic
+        found["rank correlation"] = stats.spearmanr(slope, effect)[0]
     return found
 
 

@@ -8,11 +8,10 @@ from typing import Any
 
 from mecsim.experiments.panels import FEW_SEEDS, PRESETS, PROFILES
 from mecsim.scenario import PRESETS as SCENARIOS
+from mecsim.settings import FrozenDict
 
 SEEDS = {preset: PROFILES["paper"].seeds_of(preset) for preset in PRESETS}
 """How many seeds the claims need: those of the runs."""
-OTHER_SEEDS = 3
-"""How many seeds another preset is measured with by default."""
 LONG = dict.fromkeys(SCENARIOS, FEW_SEEDS)
 """The seeds of studies that take long, by preset."""
 
@@ -28,15 +27,12 @@ class Study:
         sizes: what it takes beside these.
         about_s: seconds that a preset and seed takes on one core, about.
         index: what tells the rows of a metric apart.
-        seeds: how many seeds are wanted by preset, none where a preset is left out; by default those of the runs.
+        seeds: how many seeds are wanted by preset, none where a preset is left out; by default those of the runs, and
+            few of other presets.
     """
 
     measure: Callable[..., list[Row]]
     sizes: dict[str, Any]
     about_s: float
     index: tuple[str, ...] = ("devices",)
-    seeds: Mapping[str, int] | None = None
-
-    def wanted_seeds(self, preset: str) -> int:
-        """How many seeds of a preset are wanted, counted from 0."""
-        return SEEDS.get(preset, OTHER_SEEDS) if self.seeds is None else self.seeds.get(preset, 0)
+    seeds: Mapping[str, int] = FrozenDict({**LONG, **SEEDS})
