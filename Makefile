@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 LOCK  := build/lock
 
 .DEFAULT_GOAL := help
-.PHONY: help test reproduce site notebooks assignments grade readme lint typecheck format lock clean
+.PHONY: help test reproduce site notebooks assignments grade readme lint format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -38,12 +38,10 @@ grade: $(STAMP) ## autograde notebooks/assignments/submitted or ARGS=folder; wri
 readme: $(STAMP) ## write the README's table of claims anew from the stored runs
 	$(BIN)/python tools/readme.py
 
-lint: $(STAMP) ## ruff and codespell, notebooks included
+lint: $(STAMP) ## ruff, codespell and pyright, notebooks included
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-
-typecheck: $(STAMP) ## pyright over the package
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(STAMP) ## let ruff format and fix what it can

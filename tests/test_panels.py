@@ -102,8 +102,8 @@ def test_points_and_alternatives_are_frozen_and_checked():
     point = EXPERIMENTS["fig6b"].points[0]
     with pytest.raises(TypeError, match="frozen"):
         point.changes["cpu_hz"] = 1e9
-    with pytest.raises(SettingError, match="Point has no field 'setings': did you mean 'settings'"):
-        type(point)("a typo", setings={})
+    with pytest.raises(SettingError, match="Point has no field 'set_ings': did you mean 'settings'"):
+        type(point)("a typo", set_ings={})
     assert {point, point.replace(label="5")} == {point, point.replace(label="5")}
 
 

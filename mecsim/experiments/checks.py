@@ -16,6 +16,8 @@ from mecsim.experiments.runner import compute_files
 from mecsim.experiments.runs import LEARNERS, changed_defaults
 from mecsim.experiments.store import Job, Store
 
+QUICK_S = 60.0
+"""A file that takes less is drawn as often as chance brings it, a training is not."""
 TRAININGS_FROM = 20
 """Files drawn from which on trainings of each learner under each preset are among them."""
 
@@ -94,7 +96,7 @@ def sample(count: int, seed: int = 0) -> list[Stored]:
     """Stored files at random, of all kinds but figures, and without what is stale.
 
     First comes a run of each rule; from 20 files on trainings of INTO and of DDQN under each preset; a file of every
-    other kind and study; and then whatever chance brings.
+    other kind and study; and then what takes less than a minute, as chance brings it.
     """
     rng = random.Random(seed)
     files = []
@@ -116,7 +118,8 @@ def sample(count: int, seed: int = 0) -> list[Stored]:
         elif count >= TRAININGS_FROM:
             first.setdefault(("a training", agent, preset), one)
     order = [first[kind] for kind in sorted(first)]
-    return [*order, *(one for one in files if one not in order)][:count]
+    quick = (one for one in files if one not in order and one.job.about_s < QUICK_S)
+    return [*order, *quick][:count]
 
 
 def restamp(among: Sequence[Store] | None = None, workers: int | None = None) -> tuple[list[str], list[str]]:
