@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Set
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -166,10 +166,16 @@ def settings_class(agent: str) -> Any:
 
 def _departing(settings: Settings, leave_out: Set[str] = frozenset()) -> dict[str, Any]:
     """The fields that differ from their defaults; one value for each BS counts as one for all where they are equal."""
-    usual, now = type(settings)().model_dump(mode="json"), settings.model_dump(mode="json")
+    usual, now = _usual(type(settings)), settings.model_dump(mode="json")
     for name in now.keys() & PER_BS_FIELDS:
         now[name] = now[name] if len(set(now[name])) > 1 else now[name][:1]
     return {name: value for name, value in now.items() if value != usual[name] and name not in leave_out}
+
+
+@cache
+def _usual(kind: type[Settings]) -> dict[str, Any]:
+    """The defaults of a record, ready for JSON."""
+    return kind().model_dump(mode="json")
 
 
 def path_of(run: Run, folder: Path) -> Path:

@@ -83,4 +83,4 @@ def _long_run(run: Run) -> Row:
     return {"slot": ALL_SLOTS, "metric": LONG_RUN, "value": long_run_bound(scenario, states).income}
 
 
-BOUNDS = Study(measure_bounds, bounds_sizes(), 3600.0, ("panel", "label", "point", "slot"), LONG)
+BOUNDS = Study(measure_bounds, bounds_sizes(), 600.0, ("panel", "label", "point", "slot"), LONG)
