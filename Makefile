@@ -14,7 +14,7 @@ LOCK  := build/lock
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-test: lint ## ruff, pytest and nbval (ARGS='-k physics' is passed on to pytest)
+test: lint ## ruff, codespell, pyright, pytest and nbval (ARGS='-k physics' is passed on to pytest)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 tests $(wildcard notebooks/*.ipynb) $(ARGS)
 

@@ -9,6 +9,7 @@ from mecsim import physics
 from mecsim.physics import Array
 from mecsim.refinement import ProtoAction
 from mecsim.scenario import Scenario
+from mecsim.settings import SettingError
 from mecsim.system import Action, SystemState
 
 Vector = NDArray[np.float32]
@@ -30,6 +31,8 @@ class Encoder:
     """
 
     def __init__(self, scenario: Scenario) -> None:
+        if not isinstance(scenario, Scenario):
+            raise SettingError("scenario = a stack is not allowed: vectors are scaled for one Scenario.")
         self.scenario = scenario
         n, k = scenario.n_devices, scenario.n_bs
         self.state_size = DEVICE_FEATURES * n + k * (k - 1) + k

@@ -38,7 +38,7 @@ def at_bs(values: Array, placement: Ints) -> Array:
     """A value of the BS that computes each task, (..., n_bs) -> (..., n_devices); any where a task is discarded."""
     if values.ndim == 1:
         return values[placement]
-    return np.take_along_axis(values, np.maximum(placement, 0), axis=-1)
+    return _along(values, np.maximum(placement, 0))
 
 
 def link_rate_bps(link_bps: Array, cell: Ints, target: Ints) -> Array:
@@ -46,7 +46,14 @@ def link_rate_bps(link_bps: Array, cell: Ints, target: Ints) -> Array:
     if link_bps.ndim == 2:
         return link_bps[cell, target]
     pairs = link_bps.reshape(*link_bps.shape[:-2], -1)
-    return np.take_along_axis(pairs, cell * link_bps.shape[-1] + target, axis=-1)
+    return _along(pairs, cell * link_bps.shape[-1] + target)
+
+
+def _along(values: Array, index: Ints) -> Array:
+    """Entries of the last axis, (..., n) at (..., m) -> (..., m); leading axes broadcast."""
+    lead = np.broadcast_shapes(values.shape[:-1], index.shape[:-1])
+    values = np.broadcast_to(values, (*lead, values.shape[-1]))
+    return np.take_along_axis(values, np.broadcast_to(index, (*lead, index.shape[-1])), axis=-1)
 
 
 def interference_w(offload: Bools, received_w: Array, cell: Ints, n_bs: int, alpha: Numbers = 1.0) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mecsim import physics
 from mecsim.physics import Array, Bools, Ints
-from mecsim.scenario import Scenario
+from mecsim.scenario import Scenario, ScenarioStack
 from mecsim.settings import Settings
 from mecsim.system import Action, SystemState, uplink
 
@@ -43,7 +43,7 @@ class Refinement(Settings):
 
 
 class ProtoAction(NamedTuple):
-    """An action as an actor network puts it out, before it is valid.
+    """An action as an actor network puts it out, before it is valid; of many worlds with an axis of them in front.
 
     Attributes:
         offload: x, (n_devices,).
@@ -79,7 +79,10 @@ def nearest_discrete(offload: Array, peer: Array, order: Array | None = None) ->
 
 
 def keep_affordable(
-    scenario: Scenario, state: SystemState, placement: Ints, settings: Refinement | None = None
+    scenario: Scenario | ScenarioStack,
+    state: SystemState,
+    placement: Ints,
+    settings: Refinement | None = None,
 ) -> Ints:
     """Discards every task whose device lacks the energy to send it, eqs. (16) and (17).
 
@@ -102,7 +105,7 @@ def keep_affordable(
     return np.where(lacking, -1, placement)
 
 
-def _worst(scenario: Scenario, lack_j: Array, lacking: Bools) -> Bools:
+def _worst(scenario: Scenario | ScenarioStack, lack_j: Array, lacking: Bools) -> Bools:
     """The device of each cell that lacks most energy, of those that lack any, (..., n_devices)."""
     worst = np.zeros_like(lacking)
     for cell in np.split(np.arange(scenario.n_devices), np.cumsum(scenario.devices)[:-1]):
@@ -129,7 +132,7 @@ class Discards(NamedTuple):
 
 
 def discards(
-    scenario: Scenario,
+    scenario: Scenario | ScenarioStack,
     state: SystemState,
     placement: Ints,
     settings: Refinement | None = None,
@@ -143,7 +146,7 @@ def discards(
 
 
 def standing(
-    scenario: Scenario,
+    scenario: Scenario | ScenarioStack,
     state: SystemState,
     placement: Ints,
     settings: Refinement | None = None,
@@ -158,7 +161,7 @@ def standing(
 
 
 def _discards(
-    scenario: Scenario,
+    scenario: Scenario | ScenarioStack,
     state: SystemState,
     placement: Ints,
     settings: Refinement,
@@ -211,7 +214,7 @@ def _discards(
 
 
 def fit_capacity(
-    scenario: Scenario,
+    scenario: Scenario | ScenarioStack,
     state: SystemState,
     placement: Ints,
     settings: Refinement | None = None,
@@ -238,7 +241,10 @@ def fit_capacity(
 
 
 def refine(
-    scenario: Scenario, state: SystemState, proto: ProtoAction, settings: Refinement | None = None
+    scenario: Scenario | ScenarioStack,
+    state: SystemState,
+    proto: ProtoAction,
+    settings: Refinement | None = None,
 ) -> Action:
     """Algorithm 1: the valid action that an actor's output stands for.
 
@@ -261,7 +267,7 @@ def line_1(proto: ProtoAction) -> Ints:
 
 
 def refine_discrete(
-    scenario: Scenario,
+    scenario: Scenario | ScenarioStack,
     state: SystemState,
     placement: Ints,
     settings: Refinement | None = None,
@@ -273,7 +279,7 @@ def refine_discrete(
     return fit_capacity(scenario, state, powered, settings, cpu_share, shielded)
 
 
-def _left_s(scenario: Scenario, state: SystemState, placement: Ints) -> Array:
+def _left_s(scenario: Scenario | ScenarioStack, state: SystemState, placement: Ints) -> Array:
     """delta - d^c, what is left for the uplink and computing, (..., n_devices), in s."""
     return state.deadline_s - physics.link_delay_s(state.size_bits, placement, scenario.cell, state.link_bps)
 
@@ -291,7 +297,7 @@ def _asked_hz(state: SystemState, placement: Ints, cpu_share: Array | None) -> A
 
 
 def _granted_hz(
-    scenario: Scenario,
+    scenario: Scenario | ScenarioStack,
     state: SystemState,
     kept: Ints,
     sending: Bools,

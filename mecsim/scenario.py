@@ -262,7 +262,10 @@ class ScenarioStack:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "members":
             raise AttributeError(name)
-        value = self.__dict__[name] = _together([getattr(member, name) for member in self.members])
+        values = [getattr(member, name) for member in self.members]
+        if callable(values[0]):
+            raise AttributeError(f"a ScenarioStack has no {name}(): ask one of its members.")
+        value = self.__dict__[name] = _together(values)
         return value
 
     def per_bs(self, name: str) -> NDArray[np.float64]:

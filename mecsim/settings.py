@@ -42,6 +42,8 @@ class FrozenDict(dict[str, Any]):
 def _frozen(value: Any) -> Any:
     if isinstance(value, Mapping):
         return FrozenDict(value)
+    if hasattr(value, "tolist"):  # of NumPy
+        value = value.tolist()
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 

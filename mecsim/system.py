@@ -18,7 +18,7 @@ from mecsim.scenario import Scenario, ScenarioStack
 from mecsim.settings import SettingError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SystemState:
     """The system at the start of slot t: tasks, channels, energy and resources (sections III-A and III-B).
 
@@ -61,7 +61,7 @@ class SystemState:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Action:
     """A decision a(t) = (x, y, f) that satisfies C1-C3 by construction.
 
@@ -87,7 +87,7 @@ class Action:
         return np.where(self.peer(n_bs), self.cpu_hz[..., None], 0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """What an action does in one slot; device arrays (..., n_devices), with an axis of worlds where there are many.
 
@@ -98,7 +98,7 @@ class Outcome:
         uplink_s, link_s, compute_s: the delays d^w, d^c and d^m of eqs. (4), (8), (9).
         rate_bps: uplink rates under the interference of this action, eqs. (2) and (3).
         spent_j: energy taken from the queue.
-        cpu_used_hz: CPU in use at each BS, (n_bs,).
+        cpu_used_hz: CPU in use at each BS, (..., n_bs).
     """
 
     income: float | Array
@@ -374,7 +374,16 @@ class PhysicalSystem:
         self.state = self._arrive(0, energy, last_rate_bps=None)
 
     def step(self, action: Action) -> Outcome:
-        """Carries out an action in each world, moves every queue by (6) and lets the next slot begin."""
+        """Carries out an action in each world, moves every queue by (6) and lets the next slot begin.
+
+        Raises:
+            SettingError: the action is not one for each device of each world.
+        """
+        given, wanted = np.shape(action.placement), self.state.energy_j.shape
+        if given != wanted:
+            raise SettingError(
+                f"placement of shape {given} is not allowed: it should have the shape {wanted}."
+            )
         result = outcome(self.scenario, self.state, action)
         energy = physics.next_energy_j(
             self.state.energy_j, self.state.harvest_j, result.spent_j, self.scenario.battery_j
@@ -417,7 +426,12 @@ def in_worlds(
         SettingError: there is no world, or the numbers of scenarios and seeds differ.
     """
     if not isinstance(scenario, Scenario | ScenarioStack):
-        scenario = ScenarioStack(scenario)
+        members = list(scenario) if isinstance(scenario, Sequence) else [scenario]
+        if not all(isinstance(one, Scenario) for one in members):
+            raise SettingError(
+                f"scenario = {scenario!r} is not allowed: it should be a Scenario, or one for each world."
+            )
+        scenario = ScenarioStack(members)
     if not isinstance(seed, Iterable):
         one = int(seed)
         return scenario, [one] * len(scenario.members) if isinstance(scenario, ScenarioStack) else one

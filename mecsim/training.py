@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from mecsim import physics
 from mecsim.agents.base import Agent
 from mecsim.physics import Array
+from mecsim.settings import SettingError
 from mecsim.system import Action, PhysicalSystem, SystemState
 from mecsim.twin import DigitalTwin
 
@@ -48,12 +49,17 @@ def train(
 
     Args:
         learner: INTO or DDQN.
-        twin: where it trains.
+        twin: where it trains, one world.
         slots: slots in all.
         incomes: the slots done before, when a training is resumed.
         progress: show a bar with the running income.
         callback: looks on.
+
+    Raises:
+        SettingError: the twin has many worlds.
     """
+    if twin.worlds:
+        raise SettingError(f"twin of {twin.worlds[0]} worlds is not allowed: a training takes one world.")
     keep_freed_memory()
     incomes, callback = [] if incomes is None else incomes, callback or Callback()
     with tqdm(total=slots, initial=len(incomes), disable=not progress, unit="slot") as bar:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from mecsim.physics import Array
 from mecsim.scenario import NonNegative, Positive, Scenario, ScenarioStack
-from mecsim.settings import Changes, FrozenDict, Settings
+from mecsim.settings import Changes, FrozenDict, SettingError, Settings
 from mecsim.system import (
     Action,
     Draw,
@@ -106,14 +106,15 @@ class DigitalTwin:
         return self._virtual.state
 
     def device(self, index: int) -> DeviceModel:
-        """The digital model of one device."""
-        state = self.state
+        """The digital model of one device, in a twin of one world."""
+        state = self._one_world()
         return DeviceModel(
             state.power_w[index], state.energy_j[index], state.harvest_j[index], self._task(index)
         )
 
     def bs(self, index: int) -> BSModel:
-        """The digital model of one BS."""
+        """The digital model of one BS, in a twin of one world."""
+        self._one_world()
         served = np.flatnonzero(self.scenario.cell == index)
         return BSModel(
             [self._task(int(j)) for j in served], self.state.link_bps[index], float(self.state.cpu_hz[index])
@@ -135,7 +136,7 @@ class DigitalTwin:
         """Takes in the plant's report at the start of a slot.
 
         Task requests, links and CPU are always taken over. Gains, harvests and queues are measured every
-        `update_every` slots, with the twin's estimation error.
+        `update_every` slots, gains and harvests with the twin's estimation error.
         """
         known = report
         if report.slot % self.deviation.update_every:
@@ -161,6 +162,13 @@ class DigitalTwin:
         self._estimation.restore(snapshot["estimation"])
         gain, harvest = map(np.array, snapshot["held"])
         self._held = replace(self._virtual.state, gain=gain, harvest_j=harvest)
+
+    def _one_world(self) -> SystemState:
+        if self.worlds:
+            raise SettingError(
+                f"worlds = {self.worlds[0]} is not allowed: a digital model is that of a twin of one world."
+            )
+        return self.state
 
     def _task(self, index: int) -> Task:
         state = self.state

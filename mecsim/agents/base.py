@@ -17,7 +17,7 @@ from mecsim.system import Action, SystemState
 
 
 class Offer(NamedTuple):
-    """What an agent hands to lines 2-8 of Algorithm 1.
+    """What an agent hands to lines 2-8 of Algorithm 1 in one world.
 
     Attributes:
         placement: the BS that each task is offered to, -1 where it is not offered, (n_devices,).
@@ -34,7 +34,7 @@ class Agent(ABC):
     """Decides, at the start of each slot, what is offloaded where.
 
     Args:
-        scenario: the system as the agent knows it.
+        scenario: the system as the agent knows it; a stack for worlds with scenarios of their own.
         seed: seed of its own randomness.
         refinement: what the paper leaves open in Algorithm 1.
 
@@ -44,8 +44,10 @@ class Agent(ABC):
 
     vectorized = False
 
-    def __init__(self, scenario: Scenario, seed: int = 0, refinement: Refinement | None = None) -> None:
-        self.scenario = scenario
+    def __init__(
+        self, scenario: Scenario | ScenarioStack, seed: int = 0, refinement: Refinement | None = None
+    ) -> None:
+        self.scenario: Any = scenario
         self.seed = seed
         self.refinement = refinement or Refinement()
 
@@ -81,7 +83,7 @@ class Agent(ABC):
         )
 
 
-AGENTS = {
+AGENTS: dict[str, str | type[Agent]] = {
     "INTO": "mecsim.agents.into:INTO",
     "DDQN": "mecsim.agents.ddqn:DDQN",
     "OLNPO": "mecsim.agents.rules:OLNPO",
@@ -91,7 +93,7 @@ AGENTS = {
     "greedy": "mecsim.agents.greedy:Greedy",
     "thrifty": "mecsim.agents.greedy:Thrifty",
 }
-"""Where each agent's class is; an agent is imported when it is first asked for, so that physics needs no torch."""
+"""Each agent's class, or "module:Class", imported when it is first asked for, so that physics needs no torch."""
 
 
 def agent_class(name: str) -> type[Agent]:
@@ -102,7 +104,10 @@ def agent_class(name: str) -> type[Agent]:
     """
     if name not in AGENTS:
         raise SettingError(f"agent = {name!r} is not allowed: it should be one of {', '.join(AGENTS)}.")
-    module, _, attribute = AGENTS[name].partition(":")
+    entry = AGENTS[name]
+    if not isinstance(entry, str):
+        return entry
+    module, _, attribute = entry.partition(":")
     return getattr(import_module(module), attribute)
 
 
@@ -116,6 +121,6 @@ AgentName = Annotated[str, AfterValidator(_known)]
 """The name of an agent, in settings."""
 
 
-def make_agent(name: str, scenario: Scenario, seed: int = 0, **settings: Any) -> Agent:
-    """A new agent by its name; `settings` go to its class."""
-    return agent_class(name)(scenario, seed, **settings)
+def make_agent(name: str, scenario: Scenario | ScenarioStack, seed: int = 0, **arguments: Any) -> Agent:
+    """A new agent by its name; more arguments go to its class, such as `settings=INTOSettings(gamma=0.9)`."""
+    return agent_class(name)(scenario, seed, **arguments)

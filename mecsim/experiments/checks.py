@@ -47,9 +47,10 @@ def faults() -> list[str]:
 
 def faults_of(store: Store) -> list[str]:
     """One sentence for every file of a store that is damaged or stale."""
+    commands = {job.name: command for _, jobs, command in store.wanted() for job in jobs}
     try:
         stale = [
-            f"{store.label(name)} is stale ({why}): delete it and run `{store.command}`, or let "
+            f"{store.label(name)} is stale ({why}): delete it and run `{commands.get(name, store.command)}`, or let "
             "`mecsim check --restamp` see whether it still holds."
             for name, why in store.stale().items()
         ]

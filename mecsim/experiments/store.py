@@ -176,7 +176,7 @@ class Store:
             return json.loads(path.read_text()) if path.exists() else {}
         except ValueError:
             raise ValueError(
-                f"{self.label(MANIFEST)} is not readable; delete it, and the next `mecsim run` writes it anew."
+                f"{path} is not readable; delete it, and `{self.command}` writes it anew."
             ) from None
 
     def write_manifest(self, renewed: Collection[str] = ()) -> None:
@@ -220,7 +220,7 @@ class Store:
         return {name: why for name, why in reasons.items() if why}
 
     def label(self, name: str) -> str:
-        """A file's path in the project."""
+        """What a file of data/ is called in messages."""
         return f"data/{self.folder.name}/{name}"
 
 
