@@ -11,9 +11,10 @@ from torch import nn
 from worlds import TINY, assert_same_bits, random_state, same_bits, stacked
 
 from mecsim.agents import make_agent
-from mecsim.agents.ddqn import DDQNSettings
+from mecsim.agents.ddqn import DDQN, DDQNSettings
 from mecsim.agents.into import INTOSettings
 from mecsim.agents.learner import Learner
+from mecsim.agents.replay import Batch
 from mecsim.refinement import nearest_discrete, refine, refine_discrete
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
@@ -345,6 +346,17 @@ class TestDDQN:
         assert stats.chisquare(np.bincount(choices.ravel()), np.array([600, 600, 1800])).pvalue > 1e-3
         assert len(np.unique(choices, axis=0)) == 30  # no two slots alike
         assert len(np.unique(choices, axis=1).T) > 90  # nor two devices
+
+    def test_the_double_target_by_hand(self) -> None:
+        agent = DDQN(self.PAIR, settings=SMALL["DDQN"].replace(gamma=0.9))
+        self.say_always(agent.q, [[1.0, 5.0, 2.0], [4.0, 0.0, 3.0]])
+        self.say_always(agent.target_q, [[10.0, 20.0, 30.0], [7.0, 100.0, 9.0]])
+        states = torch.zeros(8, agent.encoder.state_size)
+        agent.update(Batch(states, torch.tensor([[2, 2]] * 8), torch.full((8,), 0.5), states))
+        # Q picks choice 1 of device 0 and choice 0 of device 1; Q' values them at 20 + 7, not at its own best, 130.
+        # rho = 0.5 + 0.9 x 27 = 24.8; Q(s, a) = 2 + 3 = 5; the gradient of (5 - 24.8)^2 on each chosen head is -39.6.
+        gradient = agent.q[-1].bias.grad.view(2, 3)
+        assert gradient.numpy() == pytest.approx(np.array([[0, 0, -39.6], [0, 0, -39.6]]), rel=1e-5)
 
     def test_one_pass_in_plain_pytorch(self) -> None:
         agent = experienced("DDQN")
