@@ -294,6 +294,17 @@ class TestByHand:
         judged = refine_discrete(scenario, state, np.zeros(2, int))
         assert judged.placement.tolist() == [0, -1]
 
+    def test_one_by_one_keeps_who_can_pay_once_another_is_silent(self) -> None:
+        scenario = Scenario(devices=(2,), interference=1.0, mean_gain=0.2)
+        state = PhysicalSystem(scenario).state
+        both = uplink(scenario, state, np.array([True, True])).energy_j
+        state = replace(state, energy_j=np.array([0.0, both[1] * 0.99]), deadline_s=np.full(2, 2.0))
+        assert keep_affordable(scenario, state, np.zeros(2, int)).tolist() == [-1, -1]
+        one_after_another = keep_affordable(
+            scenario, state, np.zeros(2, int), Refinement(energy="one by one")
+        )
+        assert one_after_another.tolist() == [-1, 0]
+
     @pytest.mark.parametrize("field", ProtoAction._fields)
     def test_a_nan_is_refused_by_name_in_one_state_and_in_any_of_many(self, field) -> None:
         state, proto = random_state(TINY, 0), random_proto(TINY, 0)
