@@ -12,6 +12,7 @@ from mecsim.agents import make_agent
 from mecsim.bounds import per_slot_bounds
 from mecsim.physics import Array, Bools
 from mecsim.reference.lookup import every_placement
+from mecsim.refinement import Refinement
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.system import PhysicalSystem, SystemState, feasible, outcome, uplink
 from mecsim.training import rollout, states_met
@@ -116,6 +117,17 @@ class TestChoice:
         alone = scenario.replace(links=())
         state = replace(state, link_bps=alone.link_rates_bps)
         assert placed("greedy", alone, state) == [-1] * 5 + [1]
+
+    def test_what_is_left_of_the_cpu_is_shared_out_if_algorithm_1_says_so(self) -> None:
+        scenario = Scenario.preset("calibrated")
+        state = replace(PhysicalSystem(scenario, 3).state, energy_j=np.full(scenario.n_devices, 0.1))
+        least, shared = (
+            make_agent("greedy", scenario, refinement=Refinement(cpu=cpu)).act(state)
+            for cpu in ("least", "pro rata")
+        )
+        assert shared.placement.tolist() == least.placement.tolist()
+        assert shared.allocated_hz(3).sum(axis=0) == pytest.approx(state.cpu_hz, rel=1e-12)
+        assert (least.allocated_hz(3).sum(axis=0) < state.cpu_hz).all()
 
     @pytest.mark.parametrize("stored_j", [1e9, np.inf])
     @pytest.mark.parametrize("preset", PRESETS)
