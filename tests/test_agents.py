@@ -36,15 +36,6 @@ class TestTable:
         with pytest.raises(TypeError, match="act"):
             Agent(TINY)
 
-    def test_a_newcomer_needs_only_act(self) -> None:
-        class Idle(Agent):
-            def act(self, state: SystemState) -> Action:
-                return Action(np.full(self.scenario.n_devices, -1), np.zeros(self.scenario.n_devices))
-
-        agent = Idle(TINY, seed=4)
-        assert (agent.scenario, agent.seed, agent.refinement) == (TINY, 4, Refinement())
-        assert PhysicalSystem(TINY).step(agent.act(PhysicalSystem(TINY).state)).income == 0.0
-
 
 class TestEveryAgent:
     @pytest.mark.parametrize("reading", ["reassess", "one-shot"])

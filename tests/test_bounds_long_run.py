@@ -10,7 +10,7 @@ from mecsim import physics
 from mecsim.agents import Agent, make_agent
 from mecsim.bounds import idle_states, long_run_bound, per_slot_bounds
 from mecsim.bounds.demands import Demands
-from mecsim.bounds.long_run import linked, lowest, slots_bound, stacked
+from mecsim.bounds.long_run import slots_bound, stacked
 from mecsim.reference.lookup import every_placement
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
@@ -160,38 +160,6 @@ def _best_of_cells(scenario: Scenario, states: list[SystemState]) -> list[float]
         taken = per_slot_bounds(scenario, state, gap=0.0).action.offload
         earned += physics.cell_sum(np.where(taken, state.award, 0.0), scenario.cell, scenario.n_bs)
     return (earned / len(states)).tolist()
-
-
-def test_linked_bss_are_one_group_also_by_way_of_others() -> None:
-    groups = {links: linked(Scenario(links=links).link_rates_bps) for links in ("all", "line", (), ((0, 2),))}
-    assert [group.tolist() for group in groups["all"]] == [group.tolist() for group in groups["line"]]
-    assert [group.tolist() for group in groups["line"]] == [[0, 1, 2]]
-    assert [group.tolist() for group in groups[()]] == [[0], [1], [2]]
-    assert [group.tolist() for group in groups[((0, 2),)]] == [[0, 2], [1]]
-
-
-def test_tangents_find_the_least_value_of_convex_functions() -> None:
-    """Each is the largest of four lines; the start lies beside the least value, below it, far below it and above it."""
-    slopes = np.array(
-        [[-3.0, -1.0, 0.5, 2.0], [-2.0, -0.1, 0.1, 1.0], [-1.0, -0.5, -0.2, 0.1], [1.0, 2.0, 3.0, 4.0]]
-    )
-    heights = np.array(
-        [[6.0, 3.0, 0.5, -4.0], [9.0, 2.0, 1.0, -8.0], [50.0, 40.0, 20.0, 5.0], [0.0, 0.0, 0.0, 0.0]]
-    )
-    slots, tried = np.arange(4), []
-
-    def tangent(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        lines = heights + slopes * at[:, None]
-        steepest = lines.argmax(axis=1)
-        tried.append(lines[slots, steepest])
-        return tried[-1], slopes[slots, steepest]
-
-    best_at = lowest(tangent, np.ones(4), 30)
-    found = (heights + slopes * best_at[:, None]).max(axis=1)
-    assert np.array_equal(found, np.min(tried, axis=0))
-    fine = np.linspace(0.0, 60.0, 600_001)
-    for height, slope, least in zip(heights, slopes, found, strict=True):
-        assert least == pytest.approx((height[:, None] + slope[:, None] * fine).max(axis=0).min(), abs=1e-3)
 
 
 def test_idle_states_are_the_world_that_every_policy_meets() -> None:

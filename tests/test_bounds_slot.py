@@ -7,17 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
-from worlds import assert_guarantees, random_placement, random_state, scenarios, seeds
+from worlds import assert_guarantees, random_state, scenarios, seeds
 
 from mecsim.agents import make_agent
 from mecsim.bounds import per_slot_bounds
-from mecsim.bounds.cells import BucketedCell
-from mecsim.bounds.choosing import choose_placed, choose_pooled, pack
-from mecsim.bounds.demands import Demands
 from mecsim.reference.lookup import every_placement
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
-from mecsim.system import PhysicalSystem, SystemState, feasible, least_cpu_hz, outcome
+from mecsim.system import PhysicalSystem, SystemState, feasible, outcome
 from mecsim.training import states_met
 
 EXACT = 1e-5
@@ -104,11 +101,6 @@ def test_without_interference_a_middling_size_is_solved_exactly() -> None:
     bracket = per_slot_bounds(scenario, state, gap=1e-4, time_limit_s=300.0)
     assert_earned(scenario, state, bracket)
     assert 0 < bracket.gap <= 1e-4
-    demands, none = Demands(scenario, state), np.zeros(3)
-    upper, placement = choose_placed(demands, demands.at(none).cpu_hz, none, np.full(3, np.inf), 1e-3, 300.0)
-    assert placement is not None
-    assert upper >= bracket.lower
-    assert state.award[placement >= 0].sum() <= bracket.upper
 
 
 def test_where_nothing_can_be_sent_the_bracket_is_zero() -> None:
@@ -123,68 +115,3 @@ def test_refuses_what_is_negative(name) -> None:
     scenario = Scenario(devices=(1,))
     with pytest.raises(SettingError, match=rf"{name} = -1 is not allowed: it should be 0 or more"):
         per_slot_bounds(scenario, PhysicalSystem(scenario).state, **{name: -1})
-
-
-@given(scenarios(most_bs=3), seeds)
-def test_demands_at_a_lower_power_are_lower_and_at_a_higher_higher(scenario, seed) -> None:
-    state = random_state(scenario, seed)
-    demands, placement = Demands(scenario, state), random_placement(scenario, seed)
-    sent, taken = demands.sent_w(placement), placement >= 0
-    true = least_cpu_hz(scenario, state, placement)[taken]
-    for share, above in ((0.0, False), (0.7, False), (1.0, False), (1.0, True), (1.3, True)):
-        asked = demands.at(sent * share).cpu_hz[taken, placement[taken]]
-        possible = np.isfinite(asked)
-        if above:
-            assert (asked >= true * (1.0 - 1e-6)).all()
-        else:
-            assert (asked[possible] <= true[possible] * (1.0 + 1e-12)).all()
-            assert not feasible(scenario, state, placement) or possible.all()
-
-
-@given(scenarios(most_bs=3), seeds)
-def test_no_feasible_placement_is_worth_more_than_its_buckets_under_any_prices(scenario, seed) -> None:
-    state = random_state(scenario, seed)
-    demands, placement = Demands(scenario, state), random_placement(scenario, seed)
-    while not feasible(scenario, state, placement):
-        placement[np.flatnonzero(placement >= 0)[0]] = -1
-    price = np.random.default_rng(seed).exponential(2e-9, scenario.n_bs)
-    total = float(price @ demands.cpu_hz)
-    for bs, sent in enumerate(demands.sent_w(placement)):
-        high = demands.received_w[demands.members[bs]].sum() if demands.alpha else np.inf
-        edges = demands.edges_w(bs, np.array(0.0), np.array(high * (1.0 + 1e-9)), 5)
-        cell = BucketedCell.of(demands, bs, edges[:-1], edges[1:])
-        here = (cell.low_w <= sent) & (sent <= cell.high_w)
-        total += float(cell.favoured(price).worth[here].max())
-    assert float(state.award[placement >= 0].sum()) <= total * (1.0 + 1e-9)
-
-
-def test_the_pooled_choice_bounds_the_placed_one() -> None:
-    for seed in range(10):
-        scenario, state = small_world(1.0, seed)
-        demands = Demands(scenario, state)
-        low, high = np.zeros(scenario.n_bs), demands.sent_w(np.zeros(scenario.n_devices, dtype=int))
-        needs = demands.at(0.3 * high).cpu_hz
-        pooled, _ = choose_pooled(demands, needs, low, high, 0.0, 60.0)
-        upper, placement = choose_placed(demands, needs, low, high, 0.0, 60.0)
-        assert placement is not None
-        assert upper <= pooled * (1.0 + 1e-6)
-        taken = placement >= 0
-        load = np.bincount(placement[taken], needs[taken, placement[taken]], scenario.n_bs)
-        assert (load <= demands.cpu_hz * (1.0 + 1e-6)).all()
-        assert state.award[taken].sum() == pytest.approx(upper, rel=1e-5)
-
-
-def test_pack_finds_room_where_there_is_little_to_spare() -> None:
-    rng = np.random.default_rng(0)
-    parts = [np.diff(np.sort(np.append(rng.random(11), (0.0, 1.0)))) for _ in range(3)]
-    needs = np.repeat(np.concatenate(parts)[:, None], 3, axis=1)
-    placement, over = pack(needs, np.full(36, True), np.full(3, 1.0 + 1e-4))
-    assert over == 0
-    assert (np.bincount(placement, needs[:, 0]) <= 1.0 + 1e-4).all()
-
-
-def test_pack_says_how_much_is_too_much() -> None:
-    needs = np.array([[0.6, np.inf], [0.7, 0.6], [0.9, 0.8], [5.0, 5.0]])
-    placement, over = pack(needs, np.array([True, True, True, False]), np.array([1.0, 1.0]))
-    assert placement.tolist() in ([0, 0, 1, -1], [0, 1, 0, -1])
-    assert over == pytest.approx(0.3)

@@ -56,11 +56,6 @@ class TestPick:
         with pytest.raises(ValueError, match="no cell where C4-C10 all hold"):
             pick(made_up_map({(0.0, 0.1, 3.0): -0.1, (1.0, 0.5, 12.0): 0.0}))
 
-    def test_the_pick_is_plain_numbers(self) -> None:
-        cell = pick(made_up_map({(0.01, 0.1, 3.0): 0.1}))
-        assert [type(value) for value in cell] == [float, float, float]
-        assert cell.changes == {"interference": 0.01, "mean_gain": 0.1, "tau_s": 3.0}
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
@@ -99,12 +94,6 @@ class TestMeasure:
             row = table.loc[(sweep, value, 1, bs + 1)]
             assert row["offloading"] == pytest.approx(record.offloading[:, bs].mean())
             assert row["income"] == pytest.approx(record.income.mean())
-
-    def test_where_nothing_is_scaled_all_sweeps_agree(self, folder) -> None:
-        table = read_tables(folder)
-        plain = table[table["value"] == 1.0].groupby(["seed", "bs"])["offloading"]
-        assert (plain.count() == 4).all()
-        assert (plain.max() == plain.min()).all()
 
     def test_the_map_says_of_every_claim_its_margin_and_verdict(self, folder) -> None:
         table = read_tables(folder)

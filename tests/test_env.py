@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from worlds import TINY, random_placement, scenarios, seeds
 
-import mecsim.env
 from mecsim.env import ID, CollaborativeMEC, CollaborativeMECVector
 from mecsim.refinement import Refinement, fit_capacity, keep_affordable, refine, refine_discrete
 from mecsim.scenario import PRESETS, Scenario
@@ -47,10 +46,6 @@ class TestCheckers:
         with pytest.warns(UserWarning, match="symmetric and normalized Box action space") as caught:
             checker.check_env(CollaborativeMEC(TINY))
         assert len(caught) == 1
-
-    def test_registered_under_its_name(self) -> None:
-        assert mecsim.env.ID in gymnasium.registry
-        assert isinstance(gymnasium.make(ID).unwrapped, CollaborativeMEC)
 
     def test_an_episode_ends_where_gymnasium_is_told_so(self) -> None:
         env = gymnasium.make(ID, scenario=TINY, max_episode_steps=3)
@@ -177,16 +172,6 @@ class TestActionMasks:
         with pytest.raises(gymnasium.error.ResetNeeded, match="reset"):
             CollaborativeMEC(TINY).action_masks()
 
-    def test_no_energy_no_choice_but_the_discard(self) -> None:
-        _, masks = self.world(TINY, 0)
-        assert not masks[:, 1:].any()
-
-    def test_no_link_no_peer(self) -> None:
-        _, masks = self.world(TINY.replace(links=(), initial_energy_j=1.0), 0)
-        home = masks[np.arange(TINY.n_devices), 1 + TINY.cell]
-        assert home.any()
-        assert masks[:, 1:].sum() == home.sum()
-
 
 def proposals(env: VectorEnv, slot: int) -> np.ndarray:
     return np.random.default_rng(slot).random(env.action_space.shape, dtype=np.float32)
@@ -197,19 +182,6 @@ class TestVectorInterface:
         env = made(5, scenario=TINY)
         assert isinstance(env, CollaborativeMECVector)
         assert (env.num_envs, env.spec.id, env.scenario) == (5, ID, TINY)
-
-    def test_what_reset_and_step_return(self) -> None:
-        env = made(4, scenario=TINY)
-        observations, info = env.reset(seed=0)
-        assert env.observation_space.contains(observations)
-        assert info == {}
-        observations, rewards, terminations, truncations, info = env.step(proposals(env, 0))
-        assert env.observation_space.contains(observations)
-        assert (rewards.shape, rewards.dtype) == ((4,), np.float64)
-        for ends in (terminations, truncations):
-            assert (ends.dtype, ends.tolist()) == (bool, [False] * 4)
-        assert info["executed"].shape == env.action_space.shape
-        assert info["completed"].shape == (4,)
 
     def test_nothing_ends_so_that_nothing_is_reset_automatically(self) -> None:
         assert made(2, scenario=TINY).metadata["autoreset_mode"] is AutoresetMode.DISABLED
@@ -229,10 +201,6 @@ class TestVectorInterface:
     def test_there_is_one_seed_for_each_twin(self, seed) -> None:
         with pytest.raises(ValueError, match="it should be one number, or one for each of the 3 twins"):
             made(3, scenario=TINY).reset(seed=seed)
-
-    def test_no_two_twins_are_alike(self) -> None:
-        for seed in (5, None):
-            assert len(np.unique(made(4, scenario=TINY).reset(seed=seed)[0], axis=0)) == 4
 
 
 class TestEqualsSingleEnvironments:

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from worlds import TINY, assert_guarantees, random_state, scenarios, seeds
 
-from mecsim.agents import greedy, make_agent
-from mecsim.bounds import idle_states, long_run_bound, per_slot_bounds
-from mecsim.experiments.studies.guarantees import broken
-from mecsim.physics import Array, Bools, Ints
+from mecsim.agents import make_agent
+from mecsim.bounds import per_slot_bounds
+from mecsim.physics import Array, Bools
 from mecsim.reference.lookup import every_placement
-from mecsim.refinement import Refinement, refine_discrete
+from mecsim.refinement import Refinement
 from mecsim.scenario import PRESETS, Scenario
-from mecsim.system import Action, PhysicalSystem, SystemState, feasible, outcome, uplink
+from mecsim.system import PhysicalSystem, SystemState, feasible, outcome, uplink
 from mecsim.training import rollout, states_met
 
 BOTH = ("greedy", "thrifty")
@@ -46,10 +45,6 @@ def income(name: str, scenario: Scenario, state: SystemState) -> float:
     return float(outcome(scenario, state, make_agent(name, scenario).act(state)).income)
 
 
-def earned(name: str, scenario: Scenario, seed: int, slots: int) -> Array:
-    return rollout(make_agent(name, scenario), PhysicalSystem(scenario, seed), slots).income
-
-
 def pay(scenario: Scenario, state: SystemState, offload: Bools) -> Array:
     """Award less the price of the energy of each task, 0 where it is not sent, (..., n_devices)."""
     mean = np.mean(scenario.award) * scenario.per_device("award_scale")
@@ -58,37 +53,6 @@ def pay(scenario: Scenario, state: SystemState, offload: Bools) -> Array:
 
 
 class TestConstraints:
-    @pytest.mark.parametrize("name", BOTH)
-    @pytest.mark.parametrize("preset", PRESETS)
-    def test_no_action_of_a_hundred_slots_breaks_one(self, preset, name) -> None:
-        scenario = Scenario.preset(preset)
-        agent, system, helped = make_agent(name, scenario), PhysicalSystem(scenario, 11), 0
-        for _ in range(100):
-            action = agent.act(system.state)
-            assert not broken(scenario, system.state, action)
-            assert_guarantees(scenario, system.state, action)
-            helped += int((action.offload & (action.placement != scenario.cell)).sum())
-            system.step(action)
-        assert helped > 100
-
-    @pytest.mark.parametrize(
-        "refinement",
-        [Refinement(), Refinement(reading="one-shot", hopeless="lowest index"), Refinement(cpu="pro rata")],
-    )
-    @given(scenarios(), seeds)
-    def test_algorithm_1_finds_nothing_to_discard(self, refinement, scenario, seed) -> None:
-        handed: list[Ints] = []
-
-        def listen(scenario: Scenario, state: SystemState, placement: Ints, settings: Refinement) -> Action:
-            handed.append(placement.copy())
-            return refine_discrete(scenario, state, placement, settings)
-
-        state = random_state(scenario, seed)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(greedy, "refine_discrete", listen)
-            action = make_agent("greedy", scenario, refinement=refinement).act(state)
-        assert action.placement.tolist() == handed[0].tolist()
-
     @given(scenarios(), seeds)
     def test_no_other_task_would_fit(self, scenario, seed) -> None:
         state = random_state(scenario, seed)
@@ -131,32 +95,14 @@ class TestConstraints:
         assert action.offload.any()
         assert not action.offload[sizes < 1e-100].any()
 
-    @pytest.mark.parametrize("name", BOTH)
-    def test_without_energy_nothing_is_sent(self, name) -> None:
-        state = replace(random_state(TINY, 1), energy_j=np.zeros(TINY.n_devices))
-        action = make_agent(name, TINY).act(state)
-        assert not action.offload.any()
-        assert not action.cpu_hz.any()
-
 
 class TestChoice:
-    def test_without_interference_and_with_cpu_for_all_every_possible_task_is_taken(self) -> None:
-        scenario = Scenario(interference=0.0, cpu_hz=(1e12,))
-        state = random_state(scenario, 2)
-        alone = refine_discrete(scenario, state, scenario.cell)
-        action = make_agent("greedy", scenario).act(state)
-        assert alone.offload.sum() > 50
-        assert action.offload.tolist() == alone.offload.tolist()
-
-    def test_a_loud_device_is_left_out_for_the_quiet_ones_that_it_would_drown(self) -> None:
-        """The loud task pays twice as much as any other and needs the least CPU; all the quiet ones pay more."""
-        scenario, state = one_cell([1.0, 0.005, 0.006, 0.007], [2.0, 1.0, 1.0, 1.0])
-        assert placed("greedy", scenario, state) == [-1, 0, 0, 0]
+    @pytest.mark.parametrize(("award", "expected"), [(2.0, [-1, 0, 0, 0]), (4.0, [0, -1, -1, -1])])
+    def test_a_loud_device_is_left_out_for_the_quiet_ones_that_it_would_drown(self, award, expected) -> None:
+        """Unless it pays more than all of them; OLNPO takes it even where it does not."""
+        scenario, state = one_cell([1.0, 0.005, 0.006, 0.007], [award, 1.0, 1.0, 1.0])
+        assert placed("greedy", scenario, state) == expected
         assert placed("OLNPO", scenario, state) == [0, -1, -1, -1]
-
-    def test_a_loud_device_that_pays_more_than_all_others_is_taken(self) -> None:
-        scenario, state = one_cell([1.0, 0.005, 0.006, 0.007], [4.0, 1.0, 1.0, 1.0])
-        assert placed("greedy", scenario, state) == [0, -1, -1, -1]
 
     def test_where_cpu_is_scarce_the_tasks_go_that_pay_most_for_it(self) -> None:
         scenario, state = one_cell([0.02] * 6, [1.0, 3.0, 2.0, 1.5, 2.5, 1.2])
@@ -247,17 +193,6 @@ class TestChoice:
 
 
 class TestIncome:
-    @pytest.mark.parametrize("preset", PRESETS)
-    def test_every_state_earns_more_than_with_any_other_rule(self, preset) -> None:
-        scenario = Scenario.preset(preset)
-        agent, system = make_agent("greedy", scenario), PhysicalSystem(scenario, 4)
-        for slot in range(40):
-            action = agent.act(system.state)
-            if slot % 4 == 3:
-                others = [income(name, scenario, system.state) for name in ("OLNPO", "LPWPO", "all-on")]
-                assert float(outcome(scenario, system.state, action).income) > max(others)
-            system.step(action)
-
     @pytest.mark.parametrize("interference", [0.0, 0.03, 1.0])
     def test_it_comes_near_the_best_of_all_placements(self, interference) -> None:
         """Small systems are the hard ones for a greedy choice: one task more or less is a large part of the income."""
@@ -287,14 +222,11 @@ class TestIncome:
 
 
 class TestLongRun:
-    @pytest.mark.parametrize("seed", [1_000_000, 1_000_001, 1_000_002])
     @pytest.mark.parametrize("preset", ["calibrated", "printed"])
-    def test_once_the_queues_have_filled_thrifty_earns_more_than_greedy(self, preset, seed) -> None:
-        greedy, thrifty = (earned(name, Scenario.preset(preset), seed, 150)[50:].mean() for name in BOTH)
-        assert thrifty > 1.01 * greedy
-
-    @pytest.mark.parametrize("preset", ["calibrated", "printed"])
-    def test_thrifty_stays_under_the_long_run_bound(self, preset) -> None:
-        scenario, slots = Scenario.preset(preset), 50
-        bound = long_run_bound(scenario, idle_states(scenario, 6, slots), iterations=40)
-        assert 0.8 * bound.income < earned("thrifty", scenario, 6, slots).mean() <= bound.income
+    def test_once_the_queues_have_filled_thrifty_earns_more_than_greedy(self, preset) -> None:
+        scenario, earned = Scenario.preset(preset), {}
+        for name in BOTH:
+            earned[name] = rollout(
+                make_agent(name, scenario), PhysicalSystem(scenario, 1_000_000), 150
+            ).income
+        assert earned["thrifty"][50:].mean() > 1.01 * earned["greedy"][50:].mean()

@@ -215,19 +215,6 @@ class TestEither:
         assert bits(small(name)) == bits(one)
         assert bits(small(name, 1)) != bits(one)
 
-    def test_a_learner_comes_back_from_its_tensors_bit_for_bit(self, name) -> None:
-        twin, agent = DigitalTwin(WORLD, 7), small(name, 3)
-        train(agent, twin, 20, progress=False)
-        tensors = {key: value.clone() for key, value in agent.tensors().items()}
-        position, world = json.loads(json.dumps([agent.position(), twin.snapshot()]))
-        restored, ahead = small(name, 3), DigitalTwin(WORLD, 7)
-        restored.restore(tensors, position)
-        ahead.restore(world)
-        one = train(agent, twin, 20, progress=False)
-        other = train(restored, ahead, 20, progress=False)
-        assert one.tobytes() == other.tobytes()
-        assert bits(agent) == bits(restored)
-
 
 class TestINTO:
     def test_the_actor_s_output_is_in_the_unit_box_and_refined(self) -> None:

@@ -261,19 +261,6 @@ class TestSavedAndCopied:
 
 
 class TestBorders:
-    def test_shapes(self) -> None:
-        system = PhysicalSystem(TINY, range(7))
-        assert system.worlds == (7,)
-        result = system.step(Action(np.full((7, 12), -1), np.zeros((7, 12))))
-        assert (result.income.shape, result.spent_j.shape, result.cpu_used_hz.shape) == (
-            (7,),
-            (7, 12),
-            (7, 3),
-        )
-        assert (system.state.slot, system.state.gain.shape) == (1, (7, 12))
-        assert (system.state.cpu_hz.shape, system.state.link_bps.shape) == ((3,), (3, 3))
-        assert PhysicalSystem(TINY, np.int64(3)).worlds == ()
-
     @pytest.mark.parametrize(
         ("scenario", "seed", "message"),
         [

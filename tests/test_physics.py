@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from worlds import one_hot, random_placement, random_state, scenarios, seeds
 
@@ -146,45 +145,6 @@ def test_delays_cpu_and_income_equal_the_sums_of_the_paper(scenario, seed) -> No
         times = [literal.completion_time(slot, x, y, f, j) for j in slot.tasks]
         assert result.delay_s == pytest.approx(times, rel=1e-9)
         assert result.income == pytest.approx(literal.income(slot, x, y, f), rel=1e-12)
-
-
-LEAD = (3, 2)
-
-
-def batched(function, *arrays) -> None:
-    """What a function does to arrays with leading axes is what it does to each row."""
-    whole = function(*arrays)
-    for index in np.ndindex(LEAD):
-        alone = function(*(array[index] for array in arrays))
-        assert np.array_equal(whole[index], alone)
-
-
-@given(scenarios(), seeds)
-@hypothesis_settings(max_examples=30)
-def test_leading_axes_equal_the_loop(scenario, seed) -> None:
-    rng = np.random.default_rng(seed)
-    shape, cell, n_bs = (*LEAD, scenario.n_devices), scenario.cell, scenario.n_bs
-    a, b, c = rng.exponential(1.0, (3, *shape))
-    chosen, placement = rng.random(shape) < 0.6, rng.integers(-1, n_bs, shape)
-    batched(lambda values: physics.cell_sum(values, cell, n_bs), a)
-    batched(lambda x, received: physics.interference_w(x, received, cell, n_bs, 0.3), chosen, a)
-    batched(
-        lambda received, heard: physics.uplink_rate_bps(received, heard, scenario.device_bandwidth_hz, 1e-8),
-        a,
-        b,
-    )
-    batched(physics.uplink_delay_s, a, chosen, b)
-    batched(physics.uplink_energy_j, a, b)
-    batched(physics.affordable, a, b)
-    batched(physics.next_energy_j, a, b, c)
-    batched(lambda z, y: physics.link_delay_s(z, y, cell, scenario.link_rates_bps), a, placement)
-    batched(physics.compute_delay_s, a, chosen, b)
-    batched(lambda y, f: physics.cpu_used_hz(y, f, n_bs), placement, a)
-    batched(physics.on_time, a, b)
-    batched(physics.income, a, chosen)
-    batched(physics.slack_s, a, b, c)
-    batched(physics.required_cpu_hz, a, b - c)
-    batched(physics.processing_priority, a, b)
 
 
 @given(st.lists(st.floats(0.0, 1e300), min_size=1, max_size=6))

@@ -229,25 +229,6 @@ class TestByHand:
         assert action.placement.tolist() == [0, -1, 0, -1, 0, 0, 0]
 
     @pytest.mark.parametrize("reading", READINGS)
-    def test_equal_priorities_go_from_the_lowest_index(self, reading) -> None:
-        scenario, state = one_cell(7)
-        state = replace(state, cpu_hz=np.array([5.000001e9]))
-        action = refine_discrete(scenario, state, np.zeros(7, int), Refinement(reading=reading))
-        assert action.placement.tolist() == [-1, -1, 0, 0, 0, 0, 0]
-
-    @pytest.mark.parametrize("reading", READINGS)
-    def test_a_task_that_needs_all_of_a_bs_may_win_against_two(self, reading) -> None:
-        # Line 6 looks at award per Hz: 30 / 5 GHz beats 1 / 1 GHz, so both small tasks go.
-        scenario, state = one_cell(3)
-        state = replace(
-            state,
-            award=np.array([1.0, 1.0, 30.0]),
-            density_cycles_per_bit=np.array([5e3, 5e3, 24.9e3]),
-        )
-        action = refine_discrete(scenario, state, np.zeros(3, int), Refinement(reading=reading))
-        assert action.placement.tolist() == [-1, -1, 0]
-
-    @pytest.mark.parametrize("reading", READINGS)
     def test_a_device_without_energy_is_discarded_16_17(self, reading) -> None:
         scenario, state = one_cell(3)  # 0.1 W for 0.1 s takes 0.01 J
         state = replace(state, energy_j=np.array([0.0101, 0.0099, 0.0]))
@@ -290,24 +271,6 @@ class TestByHand:
         action = refine_discrete(scenario, state, np.zeros(2, int), settings, share)
         assert action.cpu_hz.tolist() == [2.5e9, 2.5e9]
 
-    def test_the_actor_s_cpu_is_cut_to_c4(self) -> None:
-        scenario, state = one_cell(2)
-        share = np.array([[7.0], [-3.0]])
-        action = refine_discrete(scenario, state, np.zeros(2, int), Refinement(cpu="actor"), share)
-        assert action.placement.tolist() == [0, -1]
-        assert action.cpu_hz.tolist() == [5e9, 0.0]
-
-    @pytest.mark.parametrize("reading", READINGS)
-    def test_a_shielded_task_goes_after_all_others(self, reading) -> None:
-        scenario, state = one_cell(7)
-        award = np.array([1.0, 1.0, 9.0, 9.0, 9.0, 9.0, 9.0])
-        state = replace(state, award=award, cpu_hz=np.array([5.000001e9]))
-        shielded = award < 2
-        action = refine_discrete(
-            scenario, state, np.zeros(7, int), Refinement(reading=reading), shielded=shielded
-        )
-        assert action.placement.tolist() == [0, 0, -1, -1, 0, 0, 0]
-
     @pytest.mark.parametrize("reading", READINGS)
     def test_a_task_that_all_but_misses_its_deadline_does_not_blind_the_sum_of_10(self, reading) -> None:
         """Its demand of 1e25 Hz goes with it; what the others ask for must still be counted to the last Hz."""
@@ -319,12 +282,6 @@ class TestByHand:
         result = outcome(scenario, state, action)
         assert action.cpu_hz.sum() <= 5e9 * (1 + 1e-12)
         assert result.completed.tolist() == action.offload.tolist()
-
-    def test_no_link_no_peer(self) -> None:
-        scenario = Scenario(devices=(2, 2), links=(), initial_energy_j=10.0, interference=0.0)
-        state = replace(PhysicalSystem(scenario).state, deadline_s=np.full(4, 2.0))
-        action = refine_discrete(scenario, state, np.array([1, 0, 0, 1]))
-        assert action.placement.tolist() == [-1, 0, -1, 1]
 
     def test_without_line_2_a_device_sends_what_it_cannot_pay_for(self) -> None:
         scenario = Scenario(devices=(2,), interference=0.0)

@@ -1,7 +1,5 @@
 """The replay memory: a ring of the last `capacity` tuples, each with the state that followed."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -66,17 +64,3 @@ def test_batches_come_from_the_seed_s_own_stream() -> None:
     assert torch.equal(first, same.sample(64).state)
     assert not torch.equal(first, other.sample(64).state)
     assert not torch.equal(first, one.sample(64).state)
-
-
-def test_a_memory_comes_back_from_a_checkpoint() -> None:
-    replay = filled(8)
-    replay.sample(7)
-    tensors = {name: value.clone() for name, value in replay.tensors().items()}
-    position = json.loads(json.dumps(replay.position()))
-    restored = Replay(5, 2, 1, 0, CPU)
-    restored.restore(tensors, position)
-    for memory in (replay, restored):
-        memory.store(state(8), np.array([8], np.float32), 80.0, state(9))
-    assert len(restored) == len(replay)
-    for one, other in zip(replay.sample(100), restored.sample(100), strict=True):
-        assert torch.equal(one, other)

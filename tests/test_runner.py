@@ -12,7 +12,6 @@ import pytest
 from processes import is_alive, wait_until
 from typer.testing import CliRunner
 
-from mecsim.experiments import parallel, runner
 from mecsim.experiments.cli import app
 from mecsim.experiments.panels import PROFILES, RunStore, runs_of
 from mecsim.experiments.parallel import clock_time, duration_s
@@ -89,21 +88,6 @@ def test_a_run_of_the_paper_takes_what_it_took(agent, low, high) -> None:
     run = Run(agent=agent, slots=2000 if agent in LEARNERS else 0)
     assert low < run.about_s < high
     assert run.replace(evaluation_slots=1000).about_s > run.about_s
-
-
-def test_what_is_stored_is_not_computed_again(folder, monkeypatch) -> None:
-    monkeypatch.setattr(parallel, "run_tasks", lambda work, tasks, *_: [work(task) for task in tasks])
-    small = replace(PROFILES["quick"], slots=3, evaluation_slots=2, seeds=1)
-    monkeypatch.setitem(PROFILES, "quick", small)
-    runner.run_experiments(["fig3b"])
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
-    assert set(RunStore(folder).manifest()) == {path.name for path in before}
-    assert len(before) == 3
-    runner.run_experiments(["fig3b"])
-    assert {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet")} == before
-    min(before).unlink()
-    runner.run_experiments(["fig3b"])
-    assert RunStore(folder).damaged() == []
 
 
 def allow(folder: Path, count: int) -> None:

@@ -255,16 +255,21 @@ def test_a_damaged_or_missing_file_is_refused_by_name(tmp_path):
             read_tensors(tmp_path / name)
 
 
+@pytest.fixture
+def path(tmp_path):
+    """The defaults in use, written down."""
+    assert changed_defaults(tmp_path / "defaults.json") == []
+    record_defaults(tmp_path / "defaults.json")
+    return tmp_path / "defaults.json"
+
+
 def rewrite(path, change) -> None:
     written = json.loads(path.read_text())
     change(written)
     path.write_text(json.dumps(written))
 
 
-def test_what_is_recorded_is_what_is_in_use(tmp_path) -> None:
-    path = tmp_path / "defaults.json"
-    assert changed_defaults(path) == []
-    record_defaults(path)
+def test_what_is_recorded_is_what_is_in_use(path) -> None:
     assert changed_defaults(path) == []
     recorded = json.loads(path.read_text())["defaults"]
     assert recorded["Scenario"]["tau_s"] == 3.0
@@ -279,9 +284,7 @@ def test_what_is_recorded_is_what_is_in_use(tmp_path) -> None:
         ("Refinement", {"colour": "blue"}, r"the default of Refinement\.colour was 'blue' .* is None now"),
     ],
 )
-def test_a_changed_default_or_one_that_is_gone_is_named(tmp_path, record, changed, said) -> None:
-    path = tmp_path / "defaults.json"
-    record_defaults(path)
+def test_a_changed_default_or_one_that_is_gone_is_named(path, record, changed, said) -> None:
     rewrite(path, lambda written: written["defaults"][record].update(changed))
     (sentence,) = changed_defaults(path)
     assert re.match(said, sentence)
@@ -290,21 +293,17 @@ def test_a_changed_default_or_one_that_is_gone_is_named(tmp_path, record, change
         assert changed_defaults(path) == [sentence]
 
 
-def test_a_new_field_is_written_down_beside_the_others(tmp_path) -> None:
-    path = tmp_path / "defaults.json"
-    record_defaults(path)
-    rewrite(path, lambda written: written["defaults"]["Scenario"].pop("tau_s"))
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda written: written["defaults"]["Scenario"].pop("tau_s"),
+        lambda written: written.update(numerics=NUMERICS - 1, defaults={"Scenario": {"tau_s": 4.0}}),
+    ],
+    ids=["a new field", "other numerics"],
+)
+def test_a_new_field_is_written_down_beside_the_others_and_other_numerics_start_anew(path, change) -> None:
+    before = json.loads(path.read_text())
+    rewrite(path, change)
     assert changed_defaults(path) == []
     record_defaults(path)
-    assert json.loads(path.read_text())["defaults"]["Scenario"]["tau_s"] == 3.0
-
-
-def test_other_numerics_start_anew(tmp_path) -> None:
-    path = tmp_path / "defaults.json"
-    record_defaults(path)
-    rewrite(path, lambda written: written.update(numerics=NUMERICS - 1))
-    rewrite(path, lambda written: written["defaults"]["Scenario"].update(tau_s=4.0))
-    assert changed_defaults(path) == []
-    record_defaults(path)
-    assert json.loads(path.read_text())["numerics"] == NUMERICS
-    assert json.loads(path.read_text())["defaults"]["Scenario"]["tau_s"] == 3.0
+    assert json.loads(path.read_text()) == before

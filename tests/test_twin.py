@@ -9,12 +9,10 @@ import pytest
 from scipy import stats
 from worlds import TINY, place, random_placement, same_bits
 
-from mecsim.agents import make_agent
 from mecsim.refinement import refine_discrete
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.settings import SettingError
 from mecsim.system import Action, PhysicalSystem, SystemState
-from mecsim.training import rollout
 from mecsim.twin import Deviation, DigitalTwin
 
 SLOTS = 12
@@ -47,16 +45,6 @@ WORLDS = {
 
 class TestPerfectTwin:
     @pytest.mark.parametrize("world", WORLDS)
-    def test_simulating_ahead_is_the_plant_bit_for_bit(self, world) -> None:
-        scenario = WORLDS[world]
-        plant, twin = PhysicalSystem(scenario, 3), DigitalTwin(scenario, 3)
-        for _ in range(SLOTS):
-            assert same_bits(twin.state, plant.state)
-            action = some_action(scenario, plant.state)
-            assert same_bits(twin.step(action), plant.step(action))
-        assert same_bits(twin.state, plant.state)
-
-    @pytest.mark.parametrize("world", WORLDS)
     def test_following_the_reports_is_the_plant_bit_for_bit(self, world) -> None:
         """Whatever the seed of its own virtual space is."""
         scenario = WORLDS[world]
@@ -65,15 +53,6 @@ class TestPerfectTwin:
             action = some_action(scenario, plant.state)
             predicted = twin.what_if(action)
             assert same_bits(predicted, deepcopy(plant).step(action))
-
-    @pytest.mark.parametrize("world", WORLDS)
-    def test_a_decision_through_the_twin_is_a_decision_on_the_plant(self, world) -> None:
-        scenario = WORLDS[world]
-        agent = make_agent("all-on", scenario)
-        seen = rollout(agent, PhysicalSystem(scenario, 3), SLOTS, DigitalTwin(scenario, 8))
-        direct = rollout(agent, PhysicalSystem(scenario, 3), SLOTS)
-        assert same_bits(seen, direct)
-        assert direct.income.sum() > 0
 
     def test_another_seed_is_another_virtual_world(self) -> None:
         assert not same_bits(DigitalTwin(TINY, 3).state, DigitalTwin(TINY, 4).state)
@@ -94,13 +73,6 @@ class TestWhatIf:
             assert same_bits(asked.step(action), silent.step(action))
             assert same_bits(asked.state, silent.state)
             assert asked.state.slot == slot + 1
-
-    def test_predicts_what_the_next_step_gives(self) -> None:
-        twin = DigitalTwin(TINY.replace(initial_energy_j=1.0), 3)
-        action = some_action(twin.scenario, twin.state)
-        predicted = twin.what_if(action)
-        assert predicted.income == pytest.approx(twin.state.award[action.offload].sum())
-        assert same_bits(predicted, twin.step(action))
 
 
 class TestDigitalModels:
@@ -258,21 +230,6 @@ DEVIATIONS = {
     "stale": Deviation(update_every=4),
     "stale and noisy": Deviation(update_every=4, gain_noise=0.3, gain_bias=1.1),
 }
-
-
-@pytest.mark.parametrize("deviation", DEVIATIONS)
-def test_a_snapshot_of_a_twin_that_simulates_ahead_survives_json(deviation) -> None:
-    scenario = TINY.replace(fading="ar1")
-    twin = DigitalTwin(scenario, 3, DEVIATIONS[deviation])
-    for _ in range(5):
-        twin.step(some_action(scenario, twin.state))
-    saved = json.dumps(twin.snapshot())
-    expected = [(twin.step(some_action(scenario, twin.state)), twin.state) for _ in range(5)]
-    restored = DigitalTwin(scenario, 3, DEVIATIONS[deviation])
-    restored.restore(json.loads(saved))
-    for result, state in expected:
-        assert same_bits(restored.step(some_action(scenario, restored.state)), result)
-        assert same_bits(restored.state, state)
 
 
 @pytest.mark.parametrize("stop", [4, 6])
