@@ -39,9 +39,11 @@ from mecsim import (
     SystemState,
     make_agent,
     outcome,
+    physics,
     refine,
     refine_discrete,
     rollout,
+    train,
 )
 
 DIFFERING = [
@@ -275,8 +277,30 @@ class TestBorders:
             ([TINY, TINY.replace(fading="ar1")], 0, "fading = .* should differ in numbers alone"),
             ([TINY, TINY.replace(links="line")], 0, "links = .* should differ in numbers alone"),
             ([TINY, Scenario(devices=(4, 3, 5))], 0, "devices = .* should differ in numbers alone"),
+            ("calibrated", 0, "scenario = 'calibrated' is not allowed: it should be a Scenario"),
         ],
     )
     def test_what_is_refused(self, scenario, seed, message) -> None:
         with pytest.raises(ValueError, match=message):
             PhysicalSystem(scenario, seed)
+
+    def test_what_takes_one_world_alone_or_one_scenario_says_so(self) -> None:
+        two, own = DigitalTwin(TINY, [1, 2]), ScenarioStack([TINY, TINY.replace(cpu_hz=1e9)])
+        nothing = Action(np.full((3, 12), -1), np.zeros((3, 12)))
+        for call, message in (
+            (lambda: two.device(0), "worlds = 2 is not allowed"),
+            (lambda: train(INTO(TINY), two, 1), "twin of 2 worlds is not allowed"),
+            (lambda: INTO(own), "scenario = a stack is not allowed"),
+            (lambda: PhysicalSystem(TINY).step(nothing), r"placement of shape \(3, 12\) is not allowed"),
+        ):
+            with pytest.raises(SettingError, match=message):
+                call()
+
+    def test_leading_axes_broadcast_where_worlds_differ_in_cpu_and_links(self) -> None:
+        state = PhysicalSystem([TINY.replace(**one) for one in ({"cpu_hz": 1e9}, {"link_bps": 1e6})], 3).state
+        for placement in (TINY.cell, np.broadcast_to(TINY.cell, (5, 2, 12))):
+            assert physics.at_bs(state.cpu_hz, placement).shape[-2:] == (2, 12)
+            assert physics.link_delay_s(state.size_bits, placement, TINY.cell, state.link_bps).shape[-2:] == (
+                2,
+                12,
+            )
