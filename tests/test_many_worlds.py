@@ -26,6 +26,7 @@ from worlds import (
 
 from mecsim import (
     AGENTS,
+    INTO,
     PRESETS,
     Action,
     Agent,
