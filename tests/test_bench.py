@@ -317,15 +317,6 @@ def test_the_smaller_ratio_to_the_literal_algorithm_counts(monkeypatch) -> None:
     assert ratios.system_vs_literal(2, SYSTEM).repeats == [450.0] * 2
 
 
-@pytest.mark.parametrize("name", ratios.OFFERED)
-def test_a_slot_of_the_twin_and_the_same_slot_task_by_task(name, monkeypatch) -> None:
-    monkeypatch.setattr(ratios, "SLOTS", 6)
-    algorithm_1, slot, literal_algorithm_1, literal_slot = ratios.slot_times(2, SYSTEM, name)
-    assert slot.shape == (2,)
-    assert np.all((algorithm_1 > 0) & (algorithm_1 < slot))
-    assert np.all((literal_algorithm_1 > 0) & (literal_algorithm_1 < literal_slot))
-
-
 def test_peers_that_decide_differently_are_found_out(monkeypatch) -> None:
     def lazy(scenario, _state, placement) -> Action:
         return Action(np.full_like(placement, -1), np.zeros(scenario.n_devices))

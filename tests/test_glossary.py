@@ -68,12 +68,6 @@ def test_the_names_exist(entry: Row) -> None:
     assert [name for name in entry.names if not known(name)] == []
 
 
-def test_the_check_of_names_sees_a_wrong_one() -> None:
-    assert not known("Scenario.size_bit")
-    assert not known("SystemState.rate")
-    assert not known("physics.uplink_rate")
-
-
 @pytest.mark.parametrize(
     "parameter", [entry for entry in Scenario().table() if entry.symbol], ids=lambda entry: entry.name
 )

@@ -4,15 +4,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
 from lab import chromium, find_chromium
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from pages import describe_figures
 from playwright.sync_api import Page
 
 import mecsim
@@ -115,18 +112,6 @@ def test_all_links_lead_somewhere_and_nothing_comes_from_the_network(site: Path,
     assert list(faults(site, pages)) == []
 
 
-def test_the_check_of_links_sees_each_kind_of_fault(tmp_path: Path) -> None:
-    good = ["there.html", "there.html#a", "https://mybinder.org/v2?x=1", "http://a.bc"]
-    bad = ["gone.html", "there.html#b", "#c", "https://a b.org", "htp://a.bc", "https://nodot", "../out.html"]
-    links = "".join(f"<a href='{address}'>x</a>" for address in good + bad)
-    texts = {"there": "<h2 id='a'>A</h2>", "index": f"{links}<img src='https://a.bc/x.png'>"}
-    found = {tmp_path / f"{name}.html": BeautifulSoup(text, "html.parser") for name, text in texts.items()}
-    for path, page in found.items():
-        path.write_text(str(page))
-    expected = [*(f"index.html: {address}" for address in bad), "index.html: https://a.bc/x.png"]
-    assert list(faults(tmp_path, found)) == expected
-
-
 def test_a_notebook_can_be_kept_as_it_was_committed(site: Path) -> None:
     for name in NOTEBOOKS:
         (copy,) = site.glob(f"_downloads/*/{name}.ipynb")
@@ -147,22 +132,6 @@ def test_figures_have_alternative_texts(site: Path, pages: Pages) -> None:
         assert [image for image in page.find_all("img") if not image.get("alt", "").strip()] == [], path
     texts = [image["alt"] for image in pages[site / "notebooks/10_fig6.html"].find_all("img")]
     assert any(text.startswith("INTO's lead over LPWPO, OLNPO and DDQN in per cent") for text in texts)
-
-
-def test_a_figure_is_described_by_the_caption_below_it() -> None:
-    figure = new_output("display_data", {"image/png": ""})
-    cells = [
-        new_code_cell(outputs=[figure]),
-        new_code_cell("1"),
-        new_markdown_cell("*Figure:* the `income` of $n$ *policies*.\n\nMore."),
-        new_code_cell(outputs=[deepcopy(figure)]),
-        new_markdown_cell("No caption."),
-    ]
-    describe_figures(new_notebook(cells=cells), "Title")
-    drawn = [cell for cell in cells if cell.get("outputs")]
-    expected = ["the income of n policies.", "Figure 2 of Title"]
-    assert [cell.outputs[0].metadata["image/png"]["alt"] for cell in drawn] == expected
-    assert [cell.metadata["mystnb"]["image"]["alt"] for cell in drawn] == expected
 
 
 def test_equations_need_no_network(site: Path, pages: Pages) -> None:
