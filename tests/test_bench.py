@@ -122,19 +122,6 @@ def test_the_peak_where_there_is_no_proc(system, unit, tmp_path, monkeypatch) ->
 # What is counted. -------------------------------------------------------------------------------------------------
 
 
-class SplitCritic(nn.Module):
-    """A critic whose first layer is split, so that a gradient towards the action leaves the state's share out."""
-
-    def __init__(self, states: int, actions: int, hidden: list[int]) -> None:
-        super().__init__()
-        self.of_state = nn.Linear(states, hidden[0])
-        self.of_action = nn.Linear(actions, hidden[0], bias=False)
-        self.rest = plain([*hidden, 1])
-
-    def forward(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        return self.rest(torch.relu(self.of_state(state) + self.of_action(action)))
-
-
 def plain(sizes: list[int]) -> nn.Sequential:
     layers = [nn.Linear(*pair) for pair in pairwise(sizes)]
     return nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU())))[:-1]
@@ -143,17 +130,18 @@ def plain(sizes: list[int]) -> nn.Sequential:
 def test_the_flops_of_a_slot_are_those_that_pytorch_counts() -> None:
     states, actions, batch = 11, 7, 5
     actor, target_actor = plain([states, 9, 8, actions]), plain([states, 9, 8, actions])
-    critic, target_critic = (SplitCritic(states, actions, [6, 4]) for _ in range(2))
+    critic, target_critic = (plain([states + actions, 6, 4, 1]) for _ in range(2))
     state, action, after = torch.rand(batch, states), torch.rand(batch, actions), torch.rand(batch, states)
     with FlopCounterMode(display=False) as counter:
         with torch.no_grad():
             actor(state[:1])
-            value = target_critic(after, target_actor(after))
-        (critic(state, action) - value).square().mean().backward()
+            value = target_critic(torch.cat((after, target_actor(after)), dim=1))
+        (critic(torch.cat((state, action), dim=1)) - value).square().mean().backward()
         critic.requires_grad_(False)
-        critic(state, actor(state)).mean().backward()
+        critic(torch.cat((state, actor(state)), dim=1)).mean().backward()
     expected = ratios.slot_flops((states, 9, 8, actions), (states + actions, 6, 4, 1), batch)
-    assert counter.get_total_flops() == expected
+    to_state = 2 * batch * states * 6  # PyTorch goes back to the state too, which INTO leaves out
+    assert counter.get_total_flops() == expected + to_state
 
 
 @pytest.mark.parametrize("product", [ratios.mm, ratios.onednn, ratios.onednn_transposed])
@@ -174,14 +162,6 @@ def test_the_rate_of_a_product(monkeypatch) -> None:
 
 
 # What is trained. -------------------------------------------------------------------------------------------------
-
-
-def test_table_2_is_what_is_measured() -> None:
-    settings = ratios.INTOSettings(**ratios.TABLE_II.settings)
-    assert ratios.TABLE_II.preset == "calibrated"
-    assert (settings.actor_hidden, settings.critic_hidden) == ((3000, 1000), (1500, 600))
-    assert ratios.CHUNK > settings.batch_size == 64
-    assert settings.precision == "float32"
 
 
 def test_into_trains_slot_by_slot() -> None:
@@ -330,23 +310,15 @@ def test_peers_that_decide_differently_are_found_out(monkeypatch) -> None:
 def test_the_exponent_is_the_larger_of_the_two_that_are_there(own, random, monkeypatch) -> None:
     def slot_s(scenario, offered) -> float:
         size = scenario.n_devices
-        return 1e-6 * (size * np.log(size)) ** (own if offered == "own" else random)
+        later = 1e-6 * (size * np.log(size)) ** (own if offered == "own" else random)
+        return later if size >= 100 else 1e-2  # what a BS costs however few its tasks
 
     monkeypatch.setattr(ratios, "first_slot_s", slot_s)
     found = ratios.scaling_exponent(2, sizes=(20, 100, 500, 1000), n_bs=10)
-    assert found.repeats == pytest.approx([max(own, random)] * 2)
+    assert found.repeats[0] == found.repeats[1] < max(own, random)
     assert found.figures["own_bs_last_decade"] == pytest.approx(own)
+    assert found.figures["random_bs_last_decade"] == pytest.approx(random)
     assert found.figures["random_bs_1000_devices_ms"] == pytest.approx(1e-3 * (1000 * np.log(1000)) ** random)
-
-
-def test_what_costs_the_same_at_every_size_does_not_show_in_the_last_decade(monkeypatch) -> None:
-    def slot_s(scenario, _offered) -> float:
-        size = scenario.n_devices
-        return 1e-3 + 1e-6 * size * np.log(size)
-
-    monkeypatch.setattr(ratios, "first_slot_s", slot_s)
-    found = ratios.scaling_exponent(1, sizes=(10, 100, 1000, 10_000), n_bs=10)
-    assert found.median < found.figures["own_bs_last_decade"] < 1
 
 
 # The report. ------------------------------------------------------------------------------------------------------

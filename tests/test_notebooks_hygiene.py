@@ -18,9 +18,6 @@ SECTIONS = ("Summary", "Where we differ from the paper", "Exercises")
 LOCAL = re.compile(r"(?<![\w.])(/work|/home|/root|/tmp|/Users|/var/folders)/|site-packages|[A-Z]:\\\\")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 
-if not NOTEBOOKS:
-    pytest.skip("notebooks/ holds no notebook yet", allow_module_level=True)
-
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
 def path(request: pytest.FixtureRequest) -> Path:

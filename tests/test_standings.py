@@ -211,13 +211,6 @@ class TestStudy:
         assert (brackets[LOWER] <= brackets[UPPER]).all()
         assert (brackets[UPPER] <= 1.03 * brackets[LOWER]).all()
 
-    def test_a_shared_point_is_one_and_another_is_not(self, measured) -> None:
-        value = measured.groupby(["panel", "label"])["value"].agg(list)
-        point = measured.groupby(["panel", "label"])["point"].unique().map(list)
-        assert value["fig6a", "1"] == value["fig6b", "5"] != value["fig6b", "3"]
-        assert point["fig6a", "1"] == point["fig6b", "5"] != point["fig6b", "3"]
-        assert measured["point"].nunique() == 2
-
     def test_a_point_is_named_by_scenario_and_world_alone(self) -> None:
         here = Run(agent="all-on", slots=0, changes={"cpu_hz": (4e9,) * 3}, seed=1)
         there = Run(agent="INTO", changes={"cpu_hz": 4e9}, settings={"gamma": 0.5}, seed=1)
