@@ -228,8 +228,6 @@ class TestPlayback:
         assert f", {training.income[401:501].mean():.1f} on average over the last 100 slots" in told
         offered = next(iter(training.shares.values()))[475:526].mean()
         assert f"In slots 475 to 525 the policy offers {offered:.0%} of the tasks" in told
-        first = f"{training.income[0]:.1f}"
-        assert f"income {first}, {first} on average" in playback.describe_training(training, 0)
         assert "In slots 1974 to 1999" in playback.describe_training(training, 1999)
 
     def test_the_curve_ends_at_the_slot_and_a_slot_that_is_not_there_is_refused(self, training) -> None:

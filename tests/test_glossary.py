@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from dataclasses import fields
 from typing import NamedTuple
 
 import pytest
@@ -47,13 +46,8 @@ ROWS = [row(line) for line in TEXT.splitlines() if line.startswith("| $")]
 def known(name: str) -> bool:
     home, _, member = name.partition(".")
     owner = HOMES[home]
-    return not member or hasattr(owner, member) or member in members(owner)
-
-
-def members(owner: object) -> set[str]:
-    if hasattr(owner, "model_fields"):
-        return set(owner.model_fields)
-    return {field.name for field in fields(owner)} if hasattr(owner, "__dataclass_fields__") else set()
+    declared = {**getattr(owner, "model_fields", {}), **getattr(owner, "__dataclass_fields__", {})}
+    return not member or hasattr(owner, member) or member in declared
 
 
 def test_symbols_are_named_once_and_all_of_table_1_is_there() -> None:

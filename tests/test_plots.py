@@ -102,7 +102,4 @@ def test_a_tornado_has_the_largest_effect_at_the_top_and_what_may_be_0_in_grey()
 def test_colours_are_colours_and_differ(palette) -> None:
     assert [to_hex(colour).upper() for colour in palette] == [colour.upper() for colour in palette]
     assert len(set(palette)) == len(palette)
-
-
-def test_every_agent_has_a_colour() -> None:
     assert set(AGENT_COLOURS) == set(AGENTS)

@@ -147,11 +147,11 @@ class TestCommand:
         def standings(preset):
             if preset == "printed":
                 raise MissingRuns("the study bounds is not stored for the preset printed.")
+            per_slot, long_run = ("per slot", 0.0123, 0.97, 0.9), ("long run", None, 0.92, 0.81)
             return [
-                Standing(preset, "per slot", "INTO", 0.97, 0.96, 0.98, 5, 0.0123),
-                Standing(preset, "per slot", "all-on", 0.9, 0.89, 0.91, 5, 0.0123),
-                Standing(preset, "long run", "INTO", 0.92, 0.91, 0.93, 5, None),
-                Standing(preset, "long run", "all-on", 0.81, 0.8, 0.82, 5, None),
+                Standing(preset, bound, agent, ratio, ratio - 0.01, ratio + 0.01, 5, gap)
+                for bound, gap, *of_agents in (per_slot, long_run)
+                for agent, ratio in zip(("INTO", "all-on"), of_agents, strict=True)
             ]
 
         monkeypatch.setattr(module, "standings", standings)
