@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 
 import ipywidgets
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -421,11 +420,3 @@ class TestShell:
         shown = seen[0].picture.value
         assert "<script>" not in shown
         assert 'alt="0 &amp; a &quot;b&quot; &lt;script&gt;"' in shown
-
-    def test_pictures_leave_no_figure_and_no_handler(self, seen) -> None:
-        control = seen[0].controls["value"]
-        handlers = len(control._trait_notifiers["value"]["change"])
-        for value in (0.5, 1, 0):
-            control.value = value
-        assert plt.get_fignums() == []
-        assert len(control._trait_notifiers["value"]["change"]) == handlers

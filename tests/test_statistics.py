@@ -62,9 +62,7 @@ class TestWeakest:
             ((OPEN,), OPEN, "inconclusive"),
         ],
     )
-    def test_one_part_decides_with_the_upper_end_of_all_parts_at_once(
-        self, parts, deciding, expected
-    ) -> None:
+    def test_one_part_decides_with_the_upper_end_of_all_at_once(self, parts, deciding, expected) -> None:
         found = weakest(np.array(parts).T)
         assert found == interval(deciding)._replace(high=interval(deciding, 1 - 0.05 / len(parts)).high)
         assert verdict(found) == expected

@@ -19,6 +19,7 @@ pytest.importorskip("myst_nb", reason="MyST-NB is not installed")
 NOTEBOOKS = sorted(path.stem for path in ROOT.glob("notebooks/*.ipynb"))
 LOOKED_AT = ("index", "notebooks/01_system_model", "notebooks/10_fig6", "GLOSSARY", "docs/api")
 TYPESET = "!window.MathJax || (MathJax.isReady && MathJax.Hub.queue.pending === 0)"
+EXTERNAL = re.compile(r"https?://[\w-]+(\.[\w-]+)+(/[^\s<>\"{}|\\^`]*)?")
 Pages = dict[Path, BeautifulSoup]
 
 
@@ -45,22 +46,16 @@ def faults(folder: Path, pages: Pages) -> Iterator[str]:
     for path, page in pages.items():
         for tag, name in (("a", "href"), ("img", "src"), ("link", "href"), ("script", "src")):
             for element in page.find_all(tag, {name: True}):
-                if not leads_somewhere(element[name], path, folder, places, external=tag == "a"):
+                parts = urlsplit(element[name])
+                target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+                if parts.scheme or parts.netloc:
+                    good = parts.scheme == "data" or (tag == "a" and EXTERNAL.fullmatch(element[name]))
+                elif parts.fragment:
+                    good = unquote(parts.fragment) in places.get(target, ())
+                else:
+                    good = target.is_file() and target.is_relative_to(folder)
+                if not good:
                     yield f"{path.relative_to(folder)}: {element[name]}"
-
-
-def leads_somewhere(
-    address: str, path: Path, folder: Path, places: dict[Path, set[str]], external: bool
-) -> bool:
-    parts = urlsplit(address)
-    if parts.scheme == "data":
-        return True
-    if parts.scheme or parts.netloc:
-        return external and bool(re.fullmatch(r"https?://[\w-]+(\.[\w-]+)+(/[^\s<>\"{}|\\^`]*)?", address))
-    target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-    if not target.is_file() or not target.is_relative_to(folder):
-        return False
-    return not parts.fragment or unquote(parts.fragment) in places[target]
 
 
 def test_every_page_is_there(site: Path, pages: Pages) -> None:
