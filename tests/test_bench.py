@@ -311,14 +311,8 @@ def test_what_costs_the_same_at_every_size_does_not_show_in_the_last_decade(monk
 
 # The report. ------------------------------------------------------------------------------------------------------
 
-HERE = {
-    "cpu": "A CPU",
-    "cores": 2,
-    "torch_threads": 2,
-    "load_before": 0.1,
-    "system": "Linux",
-    "versions": {"torch": "2", "numpy": "1"},
-}
+HERE: dict[str, Any] = {"cpu": "A CPU", "cores": 2, "torch_threads": 2, "load_before": 0.1}
+HERE |= {"system": "Linux", "versions": {"torch": "2", "numpy": "1"}}
 
 
 def stand_in(key: str, against: str, target: str) -> Measure:

@@ -155,16 +155,12 @@ def test_every_algorithm_s_income_moves_as_the_paper_says(stored, claim, good, b
         assert claims.rule_on(claim).verdict == expected
 
 
-def against_into(*others: np.ndarray) -> pd.DataFrame:
-    """INTO earns about 10 at every point; the others as given."""
-    into = around([10.0] * 4, 0.01)
-    return incomes(INTO=into, **dict(zip(("DDQN", "LPWPO", "OLNPO"), others, strict=False)))
+TEN = around([10.0] * 4, 0.01)
 
 
 def behind(lead: float | np.ndarray) -> pd.DataFrame:
     """INTO earns so much more than DDQN, and 1 more than the baselines."""
-    into = around([10.0] * 4, 0.01)
-    return against_into(into - lead, into - 1.0, into - 1.0)
+    return incomes(INTO=TEN, DDQN=TEN - lead, LPWPO=TEN - 1.0, OLNPO=TEN - 1.0)
 
 
 def idle(alone: float | np.ndarray) -> pd.DataFrame:
@@ -201,10 +197,10 @@ UNCLEAR = np.array([[10.0, 10.0, 10.0, 9.0], [9.0, 9.0, 9.0, 9.5], [9.0, 9.0, 9.
         ("C16", idle(0.2), "reproduced"),
         ("C16", idle(0.05), "not reproduced"),
         ("C16", idle(np.array([[0.0], [0.3], [0.05]])), "inconclusive"),
-        ("C17", against_into(around([10.0, 9.5, 9.0, 8.5])), "reproduced"),
-        ("C17", against_into(around([10.0, 9.9, 9.8, 10.5])), "not reproduced"),
-        ("C17", against_into(around([9.0, 9.0, 9.0, 9.3], 0.01)), "not reproduced"),  # catches up
-        ("C17", against_into(UNCLEAR), "inconclusive"),
+        ("C17", incomes(INTO=TEN, DDQN=around([10.0, 9.5, 9.0, 8.5])), "reproduced"),
+        ("C17", incomes(INTO=TEN, DDQN=around([10.0, 9.9, 9.8, 10.5])), "not reproduced"),
+        ("C17", incomes(INTO=TEN, DDQN=around([9.0, 9.0, 9.0, 9.3], 0.01)), "not reproduced"),  # catches up
+        ("C17", incomes(INTO=TEN, DDQN=UNCLEAR), "inconclusive"),
         ("C19", change(14.0, 12.0), "reproduced"),
         ("C19", change(9.0, 12.0), "not reproduced"),  # fewer devices
         ("C19", change(14.0, 9.5), "not reproduced"),  # training on costs income
@@ -218,8 +214,7 @@ def test_a_rule_comes_out_each_of_three_ways(stored, claim, table, expected):
 
 def test_the_effect_of_c15_is_the_smallest_lead(stored):
     stored(behind(2.0))
-    into = around([10.0], 0.01)
-    assert claims.rule_on("C15").effect == pytest.approx(np.mean(into / (into - 1.0)) - 1.0)
+    assert claims.rule_on("C15").effect == pytest.approx(np.mean(TEN[:, 0] / (TEN[:, 0] - 1.0)) - 1.0)
 
 
 def test_there_is_a_rule_for_each_of_the_twenty_claims():

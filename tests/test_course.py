@@ -25,7 +25,6 @@ WRONG = tomllib.loads((ASSIGNMENTS / "wrong_answers.toml").read_text())["wrong"]
 GUIDE = (ASSIGNMENTS / "README.md").read_text()
 FIRST, LAST, MANUAL = NAMES[0], NAMES[3], "a4_7"
 CLASS_SEED, TIMEOUT_S = 2, 10
-MAX_CELLS = 40
 LOCAL = re.compile(r"(?<![\w.])(/work|/home|/root|/tmp|/Users|/var/folders)/|site-packages")
 LOOP = "import time\n\nwhile True:\n    time.sleep(1)"
 KILL = "import os\n\nos._exit(1)"
@@ -214,11 +213,9 @@ def test_the_feedback_tells_what_is_wrong_and_shows_no_hidden_test(course: Cours
 def test_the_source_is_tidy_and_says_what_it_is_for(name: str) -> None:
     notebook = source_of(name)
     nbformat.validate(notebook)
-    assert len(notebook.cells) <= MAX_CELLS
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code), "commit it without outputs"
     assert [cell.source for cell in notebook.cells if LOCAL.search(cell.source)] == []
-    assert sum("parameters" in cell.metadata.get("tags", []) for cell in code) == 1
     first, total = notebook.cells[0].source, sum(max_points(name).values())
     assert first.startswith("# ")
     told = ("After this assignment you can", "**Time:**", f"**Points:** {total}", "**Before:**", "**Paper:**")

@@ -28,11 +28,10 @@ from mecsim.explore.playback import Playback
 from mecsim.explore.slots import scenes, slot_view
 from mecsim.explore.stepping import stage, trace
 from mecsim.explore.widgets import BUSY, Shell, slider
-from mecsim.physics import affordable
 from mecsim.refinement import Refinement, line_1, refine
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
-from mecsim.system import PhysicalSystem, outcome, uplink
+from mecsim.system import PhysicalSystem, outcome
 from mecsim.training import rollout
 from mecsim.twin import DigitalTwin
 
@@ -92,14 +91,6 @@ class TestStepping:
             end = stage(found, len(found.removals))
             assert not end.hopeless.any()
             assert (end.used_hz <= state.cpu_hz).all() or settings.cpu == "actor"
-
-    def test_no_energy_is_what_line_2_finds(self, state) -> None:
-        scenario = Scenario()
-        needed = uplink(scenario, state, np.full(scenario.n_devices, True)).energy_j
-        told = slots.fates([trace(scenario, state, Offer(scenario.cell))])
-        lacking = [fate == "no energy" for fate in told]
-        assert np.array_equal(lacking, ~affordable(needed, state.energy_j))
-        assert sum(lacking) > 3
 
 
 class TestSlots:
@@ -242,13 +233,6 @@ class TestWhatIf:
     @pytest.fixture
     def asked(self, state):
         return what_if.twin_of(Scenario(), state), make_agent("OLNPO", Scenario()).act(state)
-
-    def test_the_same_choice_changes_nothing(self, asked) -> None:
-        twin, action = asked
-        for device in (0, 60, 164):
-            answer = what_if.ask(twin, action, device, int(action.placement[device]))
-            assert answer.after.outcome.income == answer.before.outcome.income
-            np.testing.assert_array_equal(answer.after.action.cpu_hz, action.cpu_hz)
 
     def test_a_discarded_task_loses_its_award_alone(self, asked, state) -> None:
         twin, action = asked

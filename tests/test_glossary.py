@@ -12,15 +12,8 @@ from mecsim.experiments.store import ROOT
 from mecsim.refinement import ProtoAction
 from mecsim.system import Action, Outcome, SystemState
 
-HOMES = {
-    "Scenario": Scenario,
-    "SystemState": SystemState,
-    "Action": Action,
-    "Outcome": Outcome,
-    "INTOSettings": INTOSettings,
-    "ProtoAction": ProtoAction,
-    "physics": physics,
-}
+RECORDS = (Scenario, SystemState, Action, Outcome, INTOSettings, ProtoAction)
+HOMES = {"physics": physics, **{record.__name__: record for record in RECORDS}}
 TABLE_I = "N U_i p Q^E e z v delta g h mathcal{G} B nu d^w C F_i x y f"
 
 

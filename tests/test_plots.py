@@ -57,11 +57,6 @@ def test_a_short_curve_shows_its_last_slot(slots) -> None:
     assert plot_curves(curves(slots=slots), every=10).lines[0].get_xdata()[-1] == slots - 1
 
 
-def test_a_sweep_shows_the_means_of_a_group_at_each_place() -> None:
-    (line,) = plot_sweep([1, 2, 4], {"INTO": np.array([[1.0, 5.0, 3.0], [2.0, 5.0, 5.0]])}).lines
-    assert line.get_xydata().tolist() == [[1.0, 1.5], [2.0, 5.0], [4.0, 4.0]]
-
-
 def test_labels_leave_their_ends_only_to_make_room_for_each_other() -> None:
     ends = {"low": 0.0, "middle": 0.2, "upper": 0.1, "far": 90.0}
     ax = plot_sweep([1, 2], {label: np.full((2, 2), end) for label, end in ends.items()})

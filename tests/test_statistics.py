@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from mecsim.experiments.statistics import WINDOW, Interval, interval, trailing_mean, trend, verdict, weakest
+from mecsim.experiments.statistics import Interval, interval, trailing_mean, trend, verdict, weakest
 
 
 class TestInterval:
@@ -81,21 +81,9 @@ class TestTrend:
         expected = fit.slope * (series.size - 1) / series.mean()
         assert trend(series) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
-    def test_leading_axes_are_series(self) -> None:
-        series = np.random.default_rng(0).random((3, 2, 5)) + 1
-        assert trend(series).shape == (3, 2)
-        assert trend(series)[2, 1] == trend(series[2, 1])
-
 
 class TestTrailingMean:
     @given(arrays(float, st.integers(1, 40), elements=st.floats(0, 400)), st.integers(1, 50))
     def test_equals_the_loop(self, incomes, window) -> None:
         loop = [incomes[max(t + 1 - window, 0) : t + 1].mean() for t in range(incomes.size)]
         assert trailing_mean(incomes, window) == pytest.approx(np.array(loop), rel=1e-9, abs=1e-9)
-
-    def test_leading_axes_are_seeds(self) -> None:
-        incomes = np.random.default_rng(0).random((3, 250))
-        curves = trailing_mean(incomes)
-        assert curves.shape == (3, 250)
-        assert curves[1].tolist() == trailing_mean(incomes[1]).tolist()
-        assert curves[:, -1] == pytest.approx(incomes[:, -WINDOW:].mean(axis=1))
