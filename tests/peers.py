@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 from benchmarks.peers import peak_rss_bytes
 from mecsim.experiments.parallel import THREAD_VARIABLES
@@ -41,26 +40,6 @@ class Trouble:
         if what == "sleep":
             time.sleep(600)  # longer than any test
         raise SettingError(f"{what} = 'none' is not allowed: it should be some.")
-
-
-class Diary:
-    """Writes down when it is ready, starts and ends; before it ends it waits until as many as asked have started."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name, self.path = name, folder / "diary"
-        self.write("ready")
-
-    def __call__(self, started: int = 0) -> str:
-        self.write("start")
-        while self.path.read_text().count("start") < started:
-            time.sleep(0.01)
-        self.write("end")
-        return self.name
-
-    def write(self, what: str) -> None:
-        """Adds a line to the diary of all peers."""
-        with self.path.open("a") as file:
-            file.write(f"{self.name} {what}\n")
 
 
 class Hoard:

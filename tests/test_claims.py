@@ -76,25 +76,6 @@ def test_income_orders(stored, claim, levels, expected, reading):
     assert ruling.seeds == 3
 
 
-def test_one_wrong_gap_of_two_is_enough_to_fail(stored):
-    stored(three_rates((FALLING[1], FALLING[0], FALLING[2])))
-    assert claims.rule_on("C1").verdict == "not reproduced"
-
-
-@pytest.mark.parametrize(
-    ("slots", "expected"),
-    [
-        ((1500, 1000, 600), "reproduced"),
-        ((600, 1000, 1500), "not reproduced"),
-        ((900, 900, 300), "not reproduced"),
-        (([1500, 900, 300], [300, 1500, 900], 200), "inconclusive"),
-    ],
-)
-def test_convergence_orders(stored, slots, expected):
-    stored(three_rates(FALLING, slots))
-    assert claims.rule_on("C2").verdict == expected
-
-
 RISE, FALL, STEADY = [10.0, 12.0, 14.0, 16.0], [20.0, 18.0, 16.0, 14.0], [20.0, 20.0, 20.0, 20.0]
 SATURATING, ENDS_LOWER = [10.0, 14.0, 15.9, 16.0], [10.0, 14.0, 16.0, 14.0]
 ABOVE = [30.0, 30.0, 30.0, 30.0]
@@ -174,67 +155,66 @@ def test_every_algorithm_s_income_moves_as_the_paper_says(stored, claim, good, b
         assert claims.rule_on(claim).verdict == expected
 
 
-@pytest.mark.parametrize(
-    ("ahead", "expected"),
-    [
-        (-2.0, "reproduced"),
-        (np.array([-2.0, -2.0, 0.5, -2.0]), "not reproduced"),
-        (np.array([[-2.0], [2.0], [-1.0]]), "inconclusive"),
-    ],
-)
-def test_into_must_earn_more_than_each_other_at_every_point(stored, ahead, expected):
-    into = around(STEADY)
-    stored(incomes(INTO=into, LPWPO=into - 1.0, OLNPO=into - 1.0, DDQN=into + ahead))
-    ruling = claims.rule_on("C15")
-    assert ruling.verdict == expected
-    if expected == "reproduced":
-        assert ruling.effect == pytest.approx(np.mean(into[:, 0] / (into[:, 0] - 1.0)) - 1.0)
+TEN = around([10.0] * 4, 0.01)
 
 
-@pytest.mark.parametrize(
-    ("alone", "expected"),
-    [(0.2, "reproduced"), (0.05, "not reproduced"), (np.array([[0.0], [0.3], [0.05]]), "inconclusive")],
-)
-def test_olnpo_must_leave_more_cpu_idle(stored, alone, expected):
-    together = around([0.1, 0.1, 0.1, 0.1], 0.001)
-    idle = np.broadcast_to(alone + 0.001 * np.arange(3.0)[:, None], (3, 4))
-    of_agents = (("INTO", together), ("OLNPO", idle))
-    stored(panel({(agent, f"idle CPU BS-{bs}"): share for bs in (1, 2, 3) for agent, share in of_agents}))
-    assert claims.rule_on("C16").verdict == expected
+def behind(lead: float | np.ndarray) -> pd.DataFrame:
+    """INTO earns so much more than DDQN, and 1 more than the baselines."""
+    return incomes(INTO=TEN, DDQN=TEN - lead, LPWPO=TEN - 1.0, OLNPO=TEN - 1.0)
 
 
-@pytest.mark.parametrize(
-    ("ddqn", "expected"),
-    [
-        (around([10.0, 9.5, 9.0, 8.5]), "reproduced"),
-        (around([10.0, 9.9, 9.8, 10.5]), "not reproduced"),
-        (around([9.0, 9.0, 9.0, 9.3], 0.01), "not reproduced"),
-        (np.array([[10.0, 10.0, 10.0, 9.0], [9.0, 9.0, 9.0, 9.5], [9.0, 9.0, 9.0, 8.0]]), "inconclusive"),
-    ],
-    ids=["falls behind", "ahead in the end", "behind, but catching up", "unclear"],
-)
-def test_ddqn_must_fall_behind_as_devices_are_added(stored, ddqn, expected):
-    stored(incomes(INTO=np.full((3, 4), 10.0) + around([0.0] * 4, 0.01), DDQN=ddqn))
-    assert claims.rule_on("C17").verdict == expected
+def idle(alone: float | np.ndarray) -> pd.DataFrame:
+    """Shares of idle CPU, without peers and with INTO, where it is about 0.1."""
+    shares = {"INTO": around([0.1] * 4, 0.001), "OLNPO": alone + 0.001 * np.arange(12.0).reshape(4, 3).T}
+    return panel({(agent, f"idle CPU BS-{bs}"): share for agent, share in shares.items() for bs in (1, 2, 3)})
 
 
-@pytest.mark.parametrize(
-    ("devices_after", "trained_income", "expected"),
-    [
-        (14.0, 12.0, "reproduced"),
-        (9.0, 12.0, "not reproduced"),
-        (14.0, 9.5, "not reproduced"),
-        (14.0, np.array([9.0, 12.0, 10.5]), "inconclusive"),
-    ],
-    ids=["adapts", "fewer devices", "training on costs income", "unclear"],
-)
-def test_into_must_follow_a_change(stored, devices_after, trained_income, expected):
+def change(devices: float, income: float | np.ndarray) -> pd.DataFrame:
+    """Devices of BS-1 and income, 10 and 8 before a change, 12 and 10 after it, and as given with training on."""
     labels = ("before", "after, not trained further", "after, trained further")
     scatter = np.array([0.0, 0.02, 0.05])
-    devices = np.stack([10.0 + scatter, 12.0 + scatter, devices_after + scatter], axis=1)
-    income = np.stack([8.0 + scatter, 10.0 + scatter, trained_income + scatter], axis=1)
-    stored(panel({("INTO", "offloading BS-1"): devices, ("INTO", "income"): income}, labels))
-    assert claims.rule_on("C19").verdict == expected
+    found = {
+        "offloading BS-1": np.stack([10.0 + scatter, 12.0 + scatter, devices + scatter], axis=1),
+        "income": np.stack([8.0 + scatter, 10.0 + scatter, income + scatter], axis=1),
+    }
+    return panel({("INTO", metric): values for metric, values in found.items()}, labels)
+
+
+UNCLEAR = np.array([[10.0, 10.0, 10.0, 9.0], [9.0, 9.0, 9.0, 9.5], [9.0, 9.0, 9.0, 8.0]])
+
+
+@pytest.mark.parametrize(
+    ("claim", "table", "expected"),
+    [
+        ("C1", three_rates((FALLING[1], FALLING[0], FALLING[2])), "not reproduced"),  # one gap of two
+        ("C2", three_rates(FALLING, (1500, 1000, 600)), "reproduced"),
+        ("C2", three_rates(FALLING, (600, 1000, 1500)), "not reproduced"),
+        ("C2", three_rates(FALLING, (900, 900, 300)), "not reproduced"),
+        ("C2", three_rates(FALLING, ([1500, 900, 300], [300, 1500, 900], 200)), "inconclusive"),
+        ("C15", behind(2.0), "reproduced"),
+        ("C15", behind(np.array([2.0, 2.0, -0.5, 2.0])), "not reproduced"),
+        ("C15", behind(np.array([[2.0], [-2.0], [1.0]])), "inconclusive"),
+        ("C16", idle(0.2), "reproduced"),
+        ("C16", idle(0.05), "not reproduced"),
+        ("C16", idle(np.array([[0.0], [0.3], [0.05]])), "inconclusive"),
+        ("C17", incomes(INTO=TEN, DDQN=around([10.0, 9.5, 9.0, 8.5])), "reproduced"),
+        ("C17", incomes(INTO=TEN, DDQN=around([10.0, 9.9, 9.8, 10.5])), "not reproduced"),
+        ("C17", incomes(INTO=TEN, DDQN=around([9.0, 9.0, 9.0, 9.3], 0.01)), "not reproduced"),  # catches up
+        ("C17", incomes(INTO=TEN, DDQN=UNCLEAR), "inconclusive"),
+        ("C19", change(14.0, 12.0), "reproduced"),
+        ("C19", change(9.0, 12.0), "not reproduced"),  # fewer devices
+        ("C19", change(14.0, 9.5), "not reproduced"),  # training on costs income
+        ("C19", change(14.0, np.array([9.0, 12.0, 10.5])), "inconclusive"),
+    ],
+)
+def test_a_rule_comes_out_each_of_three_ways(stored, claim, table, expected):
+    stored(table)
+    assert claims.rule_on(claim).verdict == expected
+
+
+def test_the_effect_of_c15_is_the_smallest_lead(stored):
+    stored(behind(2.0))
+    assert claims.rule_on("C15").effect == pytest.approx(np.mean(TEN[:, 0] / (TEN[:, 0] - 1.0)) - 1.0)
 
 
 def test_there_is_a_rule_for_each_of_the_twenty_claims():

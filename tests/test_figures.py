@@ -30,10 +30,6 @@ def made_up(name: str, seeds: int = 3) -> pd.DataFrame:
 PANELS = [name for panels in FIGURES.values() for name in panels]
 
 
-def test_the_figures_are_those_of_section_v():
-    assert [name for name in EXPERIMENTS if name.startswith("fig")] == PANELS
-
-
 @pytest.mark.parametrize("name", PANELS)
 def test_a_panel_says_what_it_shows_and_over_how_many_seeds(name):
     ax = draw_panel(name, made_up(name), plt.figure().subplots(), "printed")

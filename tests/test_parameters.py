@@ -8,7 +8,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import papermill
 import pytest
-from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from stored import put_run
@@ -86,7 +85,6 @@ def test_what_is_no_parameter_is_refused_by_name(name) -> None:
         (WalkParameters, "preset", "papers", "'calibrated', 'printed' or 'physical'"),
         (WalkParameters, "seed", -1, "greater than or equal to 0"),
         (WalkParameters, "slots", 0, "greater than or equal to 1"),
-        (WalkParameters, "slots", 1.5, "integer"),
         (WalkParameters, "slots", "many", "integer"),
         (TrainingParameters, "learning_rate", 0.0, "greater than 0"),
         (TrainingParameters, "learning_rate", float("nan"), "finite"),
@@ -130,9 +128,6 @@ KINDS = {
     "11_how_close_to_optimal": StoredParameters,
     "12_what_the_paper_leaves_open": StoredParameters,
 }
-FIGURE_NOTEBOOKS = tuple(name for name, kind in KINDS.items() if issubclass(kind, FigureParameters))
-BEYOND_NOTEBOOKS = tuple(name for name, kind in KINDS.items() if kind is StoredParameters)
-TRAINING_NOTEBOOKS = tuple(name for name, kind in KINDS.items() if "actor_hidden" in kind.model_fields)
 
 
 def path_of(notebook: str) -> Path:
@@ -150,25 +145,15 @@ def run(notebook: str, parameters: dict[str, Any]) -> str:
     return said.getvalue()
 
 
-REFUSED = {
-    TRAINING_NOTEBOOKS: [
-        ({"learning_rat": 0.1}, "'learning_rat' is no parameter of this notebook"),
-        ({"slots": 0}, "Parameters.slots = 0 is not allowed"),
-        ({"preset": "moon"}, "Parameters.preset = 'moon' is not allowed"),
-        ({"actor_hidden": []}, "Parameters.actor_hidden = [] is not allowed"),
-    ],
-    FIGURE_NOTEBOOKS: [
-        ({"panel": "9z"}, "panel = '9z' is not allowed: it should be all, or one of"),
-        ({"changes": {"tau_s": -1}}, "Scenario.tau_s = -1 is not allowed"),
-    ],
-    BEYOND_NOTEBOOKS: [({"preset": "moon"}, "preset = 'moon' is not allowed")],
-    FIGURE_NOTEBOOKS + BEYOND_NOTEBOOKS: [({"changes": {"cpu": 1}}, "Scenario has no field 'cpu'")],
-}
-
-
 @pytest.mark.parametrize(
     ("notebook", "parameters", "sentence"),
-    [(name, *case) for names, cases in REFUSED.items() for name in names for case in cases],
+    [
+        *((name, {"preset": "moon"}, "preset = 'moon' is not allowed") for name in KINDS),
+        *((name, {"changes": {"cpu": 1}}, "Scenario has no field 'cpu'") for name in list(KINDS)[1:]),
+        ("06_training_into", {"learning_rat": 0.1}, "'learning_rat' is no parameter of this notebook"),
+        ("08_fig4", {"changes": {"tau_s": -1}}, "Scenario.tau_s = -1 is not allowed"),
+        ("08_fig4", {"panel": "9z"}, "panel = '9z' is not allowed: it should be all, or one of 4a, 4b."),
+    ],
 )
 def test_a_parameter_is_refused_by_name(notebook, parameters, sentence):
     with pytest.raises(SettingError) as refusal:
@@ -182,7 +167,7 @@ def test_the_parameters_are_those_of_the_record(notebook):
     assert set(known) == set(KINDS[notebook].model_fields)
 
 
-@pytest.mark.parametrize("notebook", FIGURE_NOTEBOOKS)
+@pytest.mark.parametrize("notebook", ["07_fig3", "08_fig4"])
 def test_one_panel_of_one_preset_from_stored_runs(notebook):
     figure = f"fig{notebook[-1]}"
     chosen = {"panel": f"{figure[-1]}a", "preset": "calibrated"}
@@ -205,12 +190,3 @@ def test_a_changed_scenario_is_computed_at_the_quick_scale(tmp_path, monkeypatch
     said = run("08_fig4", {"panel": "4a", "preset": "calibrated", "changes": {"cpu_hz": 8e9}})
     assert "profile quick: 4 slots trained, 3 evaluated" in said
     assert "reproduced" not in said  # verdicts are for the paper's scale
-
-
-def test_papermill_itself_stops_at_the_refusal_and_says_it(tmp_path):
-    with pytest.raises(PapermillExecutionError) as refusal:
-        papermill.execute_notebook(
-            path_of("08_fig4"), tmp_path / "out.ipynb", {"panel": "9z"}, progress_bar=False
-        )
-    assert refusal.value.ename == "SettingError"
-    assert "panel = '9z' is not allowed: it should be all, or one of 4a, 4b." in refusal.value.evalue

@@ -1,6 +1,5 @@
 """Plots: data in, axes out, labelled, with the interval over seeds."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -14,16 +13,8 @@ from mecsim.experiments.plots import (
     plot_intervals,
     plot_sweep,
     plot_tornado,
-    use_style,
 )
 from mecsim.experiments.statistics import interval
-
-
-@pytest.fixture(autouse=True)
-def own_style():
-    """Every test starts with matplotlib's own style."""
-    with plt.rc_context():
-        yield
 
 
 def curves(labels: int = 2, seeds: int = 3, slots: int = 40) -> dict[str, np.ndarray]:
@@ -61,29 +52,9 @@ def test_a_curve_is_the_mean_over_seeds_in_a_band_that_is_their_interval() -> No
             assert (at.min(), at.max()) == pytest.approx((bound.low, bound.high))
 
 
-def test_every_curve_is_labelled_at_its_end_in_its_own_colour() -> None:
-    ax = plot_curves(curves(labels=9))
-    assert [text.get_text() for text in ax.texts] == [f"lr {number}" for number in range(9)]
-    assert [text.xy for text in ax.texts] == [tuple(line.get_xydata()[-1]) for line in ax.lines]
-    assert [text.get_color() for text in ax.texts[:6]] == list(SERIES_COLOURS)
-
-
 @pytest.mark.parametrize("slots", [1, 3, 10, 14])
 def test_a_short_curve_shows_its_last_slot(slots) -> None:
     assert plot_curves(curves(slots=slots), every=10).lines[0].get_xdata()[-1] == slots - 1
-
-
-def test_draws_where_it_is_told_and_gives_that_back() -> None:
-    _, (left, right) = plt.subplots(1, 2)
-    assert plot_curves(curves(), right) is right
-    assert not left.lines
-    plt.sca(left)
-    assert plot_curves(curves()) is left
-
-
-def test_a_sweep_shows_the_means_of_a_group_at_each_place() -> None:
-    (line,) = plot_sweep([1, 2, 4], {"INTO": np.array([[1.0, 5.0, 3.0], [2.0, 5.0, 5.0]])}).lines
-    assert line.get_xydata().tolist() == [[1.0, 1.5], [2.0, 5.0], [4.0, 4.0]]
 
 
 def test_labels_leave_their_ends_only_to_make_room_for_each_other() -> None:
@@ -126,15 +97,4 @@ def test_a_tornado_has_the_largest_effect_at_the_top_and_what_may_be_0_in_grey()
 def test_colours_are_colours_and_differ(palette) -> None:
     assert [to_hex(colour).upper() for colour in palette] == [colour.upper() for colour in palette]
     assert len(set(palette)) == len(palette)
-
-
-def test_every_agent_has_a_colour() -> None:
     assert set(AGENT_COLOURS) == set(AGENTS)
-
-
-def test_the_style_is_the_same_for_every_notebook() -> None:
-    use_style()
-    cycle = [to_hex(colour).upper() for colour in plt.rcParams["axes.prop_cycle"].by_key()["color"]]
-    assert cycle == list(SERIES_COLOURS)
-    assert plt.rcParams["figure.constrained_layout.use"] is True
-    assert plt.rcParams["axes.spines.top"] is False

@@ -2,7 +2,6 @@
 
 import re
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -91,12 +90,6 @@ def test_the_table_says_what_every_alternative_changes(measured):
     assert len(lines) == len(ALTERNATIVES)
     assert lines[f" {ONE.name} "] == " +50.0 % [+50.0, +50.0], 3 seeds | C4 not reproduced "
     assert lines[f" {OF_DDQN.name} "] == " DDQN: -10.0 % [-10.0, -10.0], 3 seeds | no rule can tell "
-
-
-def test_an_effect_is_told_of_the_agent_whose_it_is(measured):
-    effects = register.income_effects(measured).set_index("choice")
-    assert effects.loc[OF_DDQN.name, "agent"] == "DDQN"
-    assert np.allclose(effects.drop(ONE.name)["mean"], -0.1)
 
 
 def test_runs_that_are_not_there_are_said(measured, monkeypatch):
