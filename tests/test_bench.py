@@ -139,20 +139,15 @@ def test_the_flops_of_a_slot_are_those_that_pytorch_counts() -> None:
 
 
 @pytest.mark.parametrize("product", [ratios.mm, ratios.onednn, ratios.onednn_transposed])
-def test_every_yardstick_is_the_product_of_a_layer(product) -> None:
-    x, weight = torch.rand(4, 6), torch.rand(3, 6)
-    answer = product(x, weight)
-    answer = answer if answer.shape == (4, 3) else answer.t()
-    assert torch.allclose(answer, linear(x, weight))
-
-
-def test_the_rate_of_a_product(monkeypatch) -> None:
+def test_the_rate_of_every_yardstick_which_is_the_product_of_a_layer(product, monkeypatch) -> None:
     clock = iter([10.0, 12.0])
     monkeypatch.setattr(ratios, "perf_counter", lambda: next(clock))
-    calls = []
-    rate = ratios.product_gflops(lambda *pair: calls.append(pair), torch.rand(4, 6), torch.rand(3, 6))
+    x, weight, answers = torch.rand(4, 6), torch.rand(3, 6), []
+    rate = ratios.product_gflops(lambda *pair: answers.append(product(*pair)), x, weight)
     assert rate == pytest.approx(2 * 4 * 6 * 3 * ratios.CALLS / 2.0 / 1e9)
-    assert len(calls) > ratios.CALLS
+    assert len(answers) > ratios.CALLS
+    answer = answers[-1] if answers[-1].shape == (4, 3) else answers[-1].t()
+    assert torch.allclose(answer, linear(x, weight))
 
 
 # What is trained. -------------------------------------------------------------------------------------------------

@@ -91,7 +91,6 @@ def press_button(shell: Locator) -> None:
         ("compare", move_slider),
         ("playback", press_button),
     ],
-    ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_every_kind_of_control_moves_the_picture(explorer: tuple[Page, Locator], name, use) -> None:
     page, panel = explorer

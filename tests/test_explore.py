@@ -223,9 +223,7 @@ class TestPlayback:
     def test_the_curve_ends_at_the_slot_and_a_slot_that_is_not_there_is_refused(self, training) -> None:
         assert playback.draw_training(training, 700).axes[0].lines[1].get_xdata()[-1] == 700
         for slot in (-1, 2000):
-            with pytest.raises(
-                SettingError, match=f"slot = {slot} is not allowed: it should be between 0 and"
-            ):
+            with pytest.raises(SettingError, match=f"slot = {slot} is not allowed: it should be between"):
                 playback.draw_training(training, slot)
 
 
@@ -313,21 +311,15 @@ class TestExplorers:
     def test_the_buttons_of_the_steps(self, make) -> None:
         shell = make("step")
         count = shell.controls["count"]
-        for text, value in (
-            ("Next", 1),
-            ("Next", 2),
-            ("Back", 1),
-            ("To the end", count.max),
-            ("Next", count.max),
-        ):
+        last = count.max
+        for text, value in (("Next", 1), ("Next", 2), ("Back", 1), ("To the end", last), ("Next", last)):
             shell.buttons[text].click()
             assert count.value == value
             assert words_of(shell).startswith(f"Removal {value} of ")
         assert words_of(shell).endswith("done.")
 
-        before = count.max  # another offer has other removals
-        shell.controls["preset"].value = "printed"
-        assert count.max < before
+        shell.controls["preset"].value = "printed"  # another offer has other removals
+        assert count.max < last
         assert status_of(shell) == "Ready."
         assert f"of {count.max}," in words_of(shell)
 
@@ -338,9 +330,7 @@ class TestExplorers:
             shell.controls[name].value = moved(shell.controls[name])
         shell.buttons["Defaults"].click()
         assert len(drawn) == 3
-        assert {name: drawn[2][name] for name in KNOBS} == {
-            name: knob.default for name, knob in KNOBS.items()
-        }
+        assert all(drawn[2][name] == knob.default for name, knob in KNOBS.items())
         assert words_of(shell) == "drawn"
 
     def test_another_device_starts_from_what_it_does(self, make, state) -> None:

@@ -68,9 +68,7 @@ def test_figs_4_and_5_draw_into_as_lines_and_the_control_as_dots():
 
 
 def test_one_row_a_preset():
-    tables = {
-        preset: {name: made_up(name) for name in FIGURES["fig4"]} for preset in ("calibrated", "printed")
-    }
+    tables = {key: {name: made_up(name) for name in FIGURES["fig4"]} for key in ("calibrated", "printed")}
     titles = [ax.get_title() for ax in draw_tables(tables).axes]
     assert titles == [f"Fig. 4({panel}), {preset}" for preset in tables for panel in "ab"]
 

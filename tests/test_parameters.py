@@ -26,16 +26,8 @@ from mecsim.experiments.store import ROOT
 from mecsim.settings import SettingError
 
 WALK = {"preset": "calibrated", "seed": 0, "slots": 200}
-TRAINING = {
-    "preset": "printed",
-    "learning_rate": 1e-4,
-    "gamma": 0.99,
-    "slots": 2000,
-    "seeds": 5,
-    "actor_hidden": [3000, 1000],
-    "critic_hidden": [1500, 600],
-}
-
+NEURONS = {"actor_hidden": [3000, 1000], "critic_hidden": [1500, 600]}
+TRAINING = {"preset": "printed", "learning_rate": 1e-4, "gamma": 0.99, "slots": 2000, "seeds": 5, **NEURONS}
 FIGURE = {"panel": "all", "preset": "both", "changes": {}}
 USUAL = {
     WalkParameters: WALK,

@@ -53,12 +53,8 @@ def test_an_alternative_turns_the_switch_that_the_register_names(name, setting):
     record, fields = RECORDS[re.match(r"`(\w+)", setting)[1]], re.findall(r"(\w+)`", setting)
     named = {field for field in fields if field in record.model_fields}
     assert named
-    turned = {
-        field
-        for one in ALTERNATIVES
-        if one.assumption == name
-        for field in (*one.changes, *one.refinement, *one.settings)
-    }
+    of_name = [one for one in ALTERNATIVES if one.assumption == name]
+    turned = {field for one in of_name for field in (*one.changes, *one.refinement, *one.settings)}
     assert named <= turned
     assert turned <= set(record.model_fields)
 

@@ -18,19 +18,16 @@ PLOT = "import matplotlib.pyplot as plt\n\nplt.plot([1, 2]);"
 
 def write_notebook(path: Path, title: str, *sources: str) -> None:
     cells = [new_markdown_cell(f"# {title}"), *map(new_code_cell, sources)]
-    metadata = {
-        "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
-    }
-    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
+    kernel = {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
 
 
 @pytest.fixture
 def notebooks(tmp_path: Path) -> Path:
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    write_notebook(
-        folder / "00_fails.ipynb", "One that <fails>", PLOT, "raise ValueError('gamma = 2: too large')"
-    )
+    failure = "raise ValueError('gamma = 2: too large')"
+    write_notebook(folder / "00_fails.ipynb", "One that <fails>", PLOT, failure)
     write_notebook(folder / "01_works.ipynb", "One that works", PLOT)
     write_notebook(folder / "draft.ipynb", "Not numbered", "print('draft')")
     return folder
@@ -73,9 +70,7 @@ def test_a_second_run_replaces_the_first(notebooks: Path, tmp_path: Path) -> Non
 def test_the_paper_profile_computes_everything_first(tmp_path: Path, monkeypatch) -> None:
     asked = []
     monkeypatch.setattr(calibration, "calibrate", lambda: asked.append("map"))
-    monkeypatch.setattr(
-        runner, "run_experiments", lambda names, profile, preset: asked.append((preset, *names))
-    )
+    monkeypatch.setattr(runner, "run_experiments", lambda names, _, preset: asked.append((preset, *names)))
     monkeypatch.setattr(studies, "run_studies", lambda names, preset: asked.append((preset, *names)))
     monkeypatch.setattr(sensitivity, "measure_sensitivity", lambda: asked.append("sensitivity"))
     assert reproduce("paper", tmp_path / "build", tmp_path / "none") == []

@@ -184,7 +184,7 @@ class TestCommand:
         assert alone.stdout == ("[]\n" if form else "")
 
 
-FEW = {"fig6a": ["1"], "fig6b": ["5", "3"]}
+FEW = {"fig6a": ["1"], "fig6b": ["3"]}
 
 
 @pytest.fixture(scope="module")

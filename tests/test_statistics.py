@@ -9,11 +9,11 @@ from scipy import stats
 
 from mecsim.experiments.statistics import Interval, interval, trailing_mean, trend, verdict, weakest
 
+SCATTERED = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=10).filter(lambda some: np.std(some) > 1e-3)
+
 
 class TestInterval:
-    @given(
-        st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=10).filter(lambda values: np.std(values) > 1e-3)
-    )
+    @given(SCATTERED)
     def test_is_scipy_s_student_interval(self, values) -> None:
         theirs = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
         found = interval(values)

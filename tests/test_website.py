@@ -74,10 +74,8 @@ def test_the_index_has_picture_notebooks_and_claims(site: Path, pages: Pages) ->
 
 
 def test_the_reference_has_every_public_name(site: Path, pages: Pages) -> None:
-    described = {
-        str(entry["id"]).rpartition(".")[2]
-        for entry in pages[site / "docs/api.html"].find_all(id=re.compile("mecsim"))
-    }
+    entries = pages[site / "docs/api.html"].find_all(id=re.compile("mecsim"))
+    described = {str(entry["id"]).rpartition(".")[2] for entry in entries}
     assert set(mecsim.__all__) - described == set()
     assert "outcome" in described
 
@@ -93,9 +91,8 @@ def test_a_notebook_can_be_kept_as_it_was_committed(site: Path) -> None:
 
 
 def test_no_solution_is_on_the_site(site: Path) -> None:
-    texts = [
-        path for path in site.rglob("*") if path.suffix in (".html", ".ipynb", ".txt", ".toml", ".js", ".md")
-    ]
+    kinds = (".html", ".ipynb", ".txt", ".toml", ".js", ".md")
+    texts = [path for path in site.rglob("*") if path.suffix in kinds]
     assert len(texts) > 100
     assert [path for path in texts if re.search("(BEGIN|END) (SOLUTION|HIDDEN)", path.read_text())] == []
     assert [path for path in texts if re.match(r"a\d_|wrong_answers", path.name)] == []
