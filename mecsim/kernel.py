@@ -25,7 +25,7 @@ OPTIONS = {"error_model": "numpy", "nogil": True}
 QUIET = 1e-3
 """Power that a BS still hears, as a share of the sum it was subtracted from, below which that sum is made afresh."""
 SIGNATURE = (
-    "void(int64[:, ::1], int8[:, ::1], int64[::1], int64[::1], float64[:, :, ::1], float64[:, ::1], float64[::1], "
+    "void(int64[:, ::1], int8[:, ::1], int64[::1], int64[::1], float64[:, :, ::1], float64[:, :, ::1], float64[::1], "
     "int64[::1], boolean, boolean, int64[:, ::1], float64[:, ::1], float64[:, ::1])"
 )
 
@@ -53,17 +53,18 @@ def _cached(function: Callable) -> Callable:
             return njit(SIGNATURE, **OPTIONS)(function)
 
 
-@njit(**OPTIONS)
-def _standing(tasks, task, others_w, by_index):
-    """Where a task stands in line 6 under some interference; `tasks` is the table of `fit`.
+@njit(inline="always", **OPTIONS)
+def _standing(tasks, task, here, heard, alpha, stations, by_index):
+    """Where a task of a cell stands in line 6 when the BSs hear a power `heard`; the tables are those of `fit`.
 
     Returns:
         Its key, lowest first: varrho > 0, or <= 0 for a task that cannot meet its deadline; and what it counts in
         (10): l, or what the actor asked for, infinite for a task that cannot meet its deadline.
     """
-    received, bandwidth, noise, size = tasks[task, 0], tasks[task, 1], tasks[task, 2], tasks[task, 3]
-    cycles, award, left, asked = tasks[task, 4], tasks[task, 5], tasks[task, 6], tasks[task, 7]
-    rate = bandwidth * log2(1.0 + received / (noise + others_w))
+    received, size, cycles = tasks[task, 0], tasks[task, 1], tasks[task, 2]
+    award, left, asked = tasks[task, 3], tasks[task, 4], tasks[task, 5]
+    others = alpha * max(heard[here] - received, 0.0)
+    rate = stations[here, 1] * log2(1.0 + received / (stations[here, 2] + others))
     slack = left - size / rate if rate > 0 else -inf
     required = cycles / slack if slack > 0 else inf
     if slack > 0 and required <= asked:
@@ -73,7 +74,7 @@ def _standing(tasks, task, others_w, by_index):
     return (asked / required if slack > 0 else slack) - 1.0, inf
 
 
-@njit(**OPTIONS)
+@njit(inline="always", **OPTIONS)
 def _comes_first(one, other, tier, key):
     """Is a task discarded before another: by tier, then key, then number?"""
     if tier[one] != tier[other]:
@@ -107,24 +108,24 @@ def _heard(kept, received, first, end):
 
 
 @njit(**OPTIONS)
-def _fit_one(kept, tier, cell, first, tasks, alpha, capacity, bs, by_index, heard, removed, order, key, need):
+def _fit_one(kept, tier, cell, first, tasks, alpha, stations, bs, by_index, heard, removed, order, key, need):
     """Lines 4 to 8 for one BS of one state, which has seen `removed` removals before; returns how many it has then."""
     n_tasks, received = len(kept), tasks[:, 0]
     heap, size = np.empty(n_tasks, np.int64), 0
     least, total, shielded = np.empty(n_tasks), 0.0, 0.0
+    capacity = stations[bs, 0]
     ceiling = 2.0 * capacity + 1.0
     for task in range(n_tasks):
         if kept[task] != bs:
             continue
         heap[size] = task
         size += 1
-        cycles, left, asked = tasks[task, 4], tasks[task, 6], tasks[task, 7]
+        cycles, left, asked = tasks[task, 2], tasks[task, 4], tasks[task, 5]
         least[task] = min(asked if asked < inf else cycles / left if left > 0 else inf, ceiling)
         total += least[task]
         if tier[task]:
             shielded += least[task]
-        others = alpha * max(heard[cell[task]] - received[task], 0.0)
-        key[task], _ = _standing(tasks, task, others, by_index)
+        key[task], _ = _standing(tasks, task, cell[task], heard, alpha, stations, by_index)
     alive = heap[:size].copy()
     for place in range(size // 2 - 1, -1, -1):
         _sift(heap, size, place, tier, key)
@@ -134,8 +135,7 @@ def _fit_one(kept, tier, cell, first, tasks, alpha, capacity, bs, by_index, hear
     while excess > 0.0 and size:
         task = heap[0]
         here = cell[task]
-        others = alpha * max(heard[here] - received[task], 0.0)
-        now, hz = _standing(tasks, task, others, by_index)
+        now, hz = _standing(tasks, task, here, heard, alpha, stations, by_index)
         if now > key[task]:
             key[task] = now
             _sift(heap, size, 0, tier, key)
@@ -159,8 +159,7 @@ def _fit_one(kept, tier, cell, first, tasks, alpha, capacity, bs, by_index, hear
         for task in alive:
             if kept[task] != bs:
                 continue
-            others = alpha * max(heard[cell[task]] - received[task], 0.0)
-            key[task], hz = _standing(tasks, task, others, by_index)
+            key[task], hz = _standing(tasks, task, cell[task], heard, alpha, stations, by_index)
             total += hz
             if lowest < 0 or _comes_first(task, lowest, tier, key):
                 lowest, lowest_hz = task, hz
@@ -191,7 +190,7 @@ def _fit_once(kept, tier, capacity, bs, removed, order, key, need):
 
 
 @_cached
-def fit(kept, tier, cell, first, tasks, capacity, alpha, visits, one_shot, by_index, order, key, need):
+def fit(kept, tier, cell, first, tasks, stations, alpha, visits, one_shot, by_index, order, key, need):
     """Lines 3 to 8 in every state of a batch, in place.
 
     Args:
@@ -199,9 +198,9 @@ def fit(kept, tier, cell, first, tasks, capacity, alpha, visits, one_shot, by_in
         tier: 0 for tasks to discard first, 1 for shielded ones, (states, n_tasks).
         cell: the serving BS of each task, ascending.
         first: the first task of each cell, and the number of tasks, (n_bs + 1,).
-        tasks: p h in W, bandwidth in Hz, B N0 in W, z in bit, z v in cycles, g, delta - d^c in s, and the CPU that the
-            actor asked for in Hz, infinite where (18) decides, (states, n_tasks, 8).
-        capacity: F of each BS in Hz, (states, n_bs).
+        tasks: p h in W, z in bit, z v in cycles, g, delta - d^c in s, and the CPU that the actor asked for in Hz,
+            infinite where (18) decides, (states, n_tasks, 6).
+        stations: F in Hz, B in Hz and B N0 in W of each BS, (states, n_bs, 3).
         alpha: the interference factor, (states,).
         visits: the BSs in the order of line 3.
         one_shot: are keys and demands those of before the first removal?
@@ -216,12 +215,15 @@ def fit(kept, tier, cell, first, tasks, capacity, alpha, visits, one_shot, by_in
             heard[bs] = _heard(kept[s], tasks[s, :, 0], first[bs], first[bs + 1])
         if one_shot:
             for task in range(n_tasks):
-                others = alpha[s] * max(heard[cell[task]] - tasks[s, task, 0], 0.0)
-                key[s, task], need[s, task] = _standing(tasks[s], task, others, by_index)
+                key[s, task], need[s, task] = _standing(
+                    tasks[s], task, cell[task], heard, alpha[s], stations[s], by_index
+                )
         removed = 0
         for bs in visits:
             if one_shot:
-                removed = _fit_once(kept[s], tier[s], capacity[s, bs], bs, removed, order[s], key[s], need[s])
+                removed = _fit_once(
+                    kept[s], tier[s], stations[s, bs, 0], bs, removed, order[s], key[s], need[s]
+                )
             else:
                 removed = _fit_one(
                     kept[s],
@@ -230,7 +232,7 @@ def fit(kept, tier, cell, first, tasks, capacity, alpha, visits, one_shot, by_in
                     first,
                     tasks[s],
                     alpha[s],
-                    capacity[s, bs],
+                    stations[s],
                     bs,
                     by_index,
                     heard,

@@ -123,12 +123,14 @@ class Discards(NamedTuple):
         key: of such a task what line 6 went by, the priority varrho in 1/Hz, or a number <= 0 for a task that could not
             meet its deadline; else any number.
         need_hz: of such a task what it counted in (10), infinite if it could not meet its deadline; else any number.
+        left_s: delta - d^c of every task on offer, what is left for the uplink and computing.
     """
 
     kept: Ints
     order: Ints
     key: Array
     need_hz: Array
+    left_s: Array
 
 
 def discards(
@@ -174,25 +176,25 @@ def _discards(
     shape = np.broadcast_shapes(np.shape(placement), state.energy_j.shape)
     kept = np.array(np.broadcast_to(placement, shape), dtype=np.int64, order="C")
     lead, n, n_bs = kept.shape[:-1], scenario.n_devices, scenario.n_bs
-    bandwidth = scenario.device_bandwidth_hz
-    tasks = np.empty((*kept.shape, 8))
+    tasks, stations = np.empty((*kept.shape, 6)), np.empty((*lead, n_bs, 3))
+    left_s, bandwidth = _left_s(scenario, state, kept), scenario.per_bs("bandwidth_hz")
     columns = (
         state.received_w,
-        bandwidth,
-        bandwidth * scenario.noise_w_per_hz,
         state.size_bits,
         state.cycles,
         state.award,
-        _left_s(scenario, state, kept),
+        left_s,
         np.inf if settings.cpu != "actor" else _asked_hz(state, kept, cpu_share),
     )
     for number, column in enumerate(columns):
         tasks[..., number] = column
+    for number, column in enumerate((capacity_hz, bandwidth, bandwidth * scenario.noise_w_per_hz)):
+        stations[..., number] = column
     tier = np.zeros(kept.shape, np.int8)
     if shielded is not None:
         tier[...] = shielded
-    found = Discards(kept, np.full_like(kept, -1), np.empty(kept.shape), np.empty(kept.shape))
-    kept, order, key, need = (array.reshape(-1, n) for array in found)
+    found = Discards(kept, np.full_like(kept, -1), np.empty(kept.shape), np.empty(kept.shape), left_s)
+    kept, order, key, need = (array.reshape(-1, n) for array in found[:4])
     from mecsim import kernel  # Numba is loaded when Algorithm 1 is first run
 
     kernel.fit(
@@ -200,9 +202,9 @@ def _discards(
         tier.reshape(-1, n),
         scenario.cell.astype(np.int64),
         np.append(0, np.cumsum(scenario.devices)),
-        tasks.reshape(-1, n, 8),
-        _rows(capacity_hz, (*lead, n_bs)),
-        _rows(scenario.interference, (*lead, 1)).ravel(),
+        tasks.reshape(-1, n, 6),
+        stations.reshape(-1, n_bs, 3),
+        np.array(np.broadcast_to(scenario.interference, (*lead, 1)), dtype=float).ravel(),
         np.array(settings.visits(n_bs)),
         one_shot,
         settings.hopeless == "lowest index",
@@ -235,9 +237,9 @@ def fit_capacity(
         A valid action; every task it keeps meets its deadline.
     """
     settings = settings or Refinement()
-    kept = discards(scenario, state, placement, settings, cpu_share, shielded).kept
-    sending = (placement if settings.reading == "one-shot" else kept) >= 0
-    return Action(kept, _granted_hz(scenario, state, kept, sending, settings, cpu_share))
+    found = discards(scenario, state, placement, settings, cpu_share, shielded)
+    sending = (placement if settings.reading == "one-shot" else found.kept) >= 0
+    return Action(found.kept, _granted_hz(scenario, state, found, sending, settings, cpu_share))
 
 
 def refine(
@@ -299,26 +301,22 @@ def _asked_hz(state: SystemState, placement: Ints, cpu_share: Array | None) -> A
 def _granted_hz(
     scenario: Scenario | ScenarioStack,
     state: SystemState,
-    kept: Ints,
+    found: Discards,
     sending: Bools,
     settings: Refinement,
     cpu_share: Array | None,
 ) -> Array:
     """f of the tasks kept (A10), 0 for the others, (..., n_devices), in Hz; l under the interference of `sending`."""
+    kept = found.kept
     if settings.cpu == "actor":
         return np.where(kept >= 0, _asked_hz(state, kept, cpu_share), 0.0)
-    slack = _left_s(scenario, state, kept) - uplink(scenario, state, sending).delay_s
+    slack = found.left_s - uplink(scenario, state, sending).delay_s
     granted = np.where(kept >= 0, physics.required_cpu_hz(state.cycles, slack), 0.0)
     if settings.cpu == "least":
         return granted
     used = physics.cpu_used_hz(kept, granted, scenario.n_bs)
     rest = np.divide(state.cpu_hz, used, out=np.ones_like(used), where=used > 0)
     return granted * physics.at_bs(rest, kept)
-
-
-def _rows(values: Array | float, shape: tuple[int, ...]) -> Array:
-    """Values that states may share, as a table of one row a state."""
-    return np.array(np.broadcast_to(values, shape), dtype=float, order="C").reshape(-1, shape[-1])
 
 
 def ensure_compiled() -> None:

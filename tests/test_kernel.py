@@ -151,12 +151,12 @@ def test_machine_code_that_cannot_be_kept_is_no_error(trouble, monkeypatch, tmp_
         monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
 
     @kernel._cached
-    def fit(kept, tier, cell, first, tasks, capacity, alpha, visits, one_shot, by_index, order, key, need):
+    def fit(kept, tier, cell, first, tasks, stations, alpha, visits, one_shot, by_index, order, key, need):
         kept[0, 0] = 7
 
     ints, numbers = np.zeros((1, 1), np.int64), np.zeros((1, 1))
-    tier, tasks = np.zeros((1, 1), np.int8), np.zeros((1, 1, 8))
-    fit(ints, tier, ints[0], ints[0], tasks, numbers, numbers[0], ints[0], True, True, ints, numbers, numbers)
+    tier, tasks = np.zeros((1, 1), np.int8), np.zeros((1, 1, 6))
+    fit(ints, tier, ints[0], ints[0], tasks, tasks, numbers[0], ints[0], True, True, ints, numbers, numbers)
     assert ints[0, 0] == 7
 
 
