@@ -66,7 +66,7 @@ def interference_w(offload: Bools, received_w: Array, cell: Ints, n_bs: int, alp
         n_bs: number of BSs.
         alpha: interference factor in [0, 1].
     """
-    sent = np.where(offload, received_w, 0.0)
+    sent = received_w * offload
     return others_w(cell_sum(sent, cell, n_bs)[..., cell], sent, alpha)
 
 
