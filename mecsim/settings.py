@@ -67,9 +67,7 @@ class Settings(BaseModel):
             raise SettingError(_sentence(type(self), error.errors()[0])) from None
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, type(self)) and type(self) is type(other) and self._values() == other._values()
-        )
+        return isinstance(other, Settings) and type(self) is type(other) and self._values() == other._values()
 
     def __hash__(self) -> int:
         return hash(tuple(self._values().items()))

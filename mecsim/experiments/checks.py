@@ -47,12 +47,15 @@ def faults() -> list[str]:
 
 def faults_of(store: Store) -> list[str]:
     """One sentence for every file of a store that is damaged or stale."""
-    commands = {job.name: command for _, jobs, command in store.wanted() for job in jobs}
     try:
+        reasons = store.stale()
+        commands = (
+            {job.name: command for _, jobs, command in store.wanted() for job in jobs} if reasons else {}
+        )
         stale = [
             f"{store.label(name)} is stale ({why}): delete it and run `{commands.get(name, store.command)}`, or let "
             "`mecsim check --restamp` see whether it still holds."
-            for name, why in store.stale().items()
+            for name, why in reasons.items()
         ]
         return [*store.damaged(), *stale]
     except ValueError as error:  # the manifest itself
