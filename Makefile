@@ -1,10 +1,15 @@
 # `make help` lists the targets. GNU make 3.81, which macOS has, is enough.
-PYTHON  ?= python3.11
+# The newest Python from 3.11 to 3.14 that can make a virtual environment; `make PYTHON=...` names another.
+PYTHON  ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$python -c 'import importlib.util as u, sys; (3, 11) <= sys.version_info < (3, 15) and \
+  print(u.find_spec("ensurepip") is not None, sys.version_info[1], "'$$python'")' 2>/dev/null; \
+  done | sort -r -s -k 1,1 -k 2,2 | head -n 1 | cut -d ' ' -f 3)
 PROFILE ?= quick
 ARGS    ?=
 
 VENV  := .venv
 BIN   := $(VENV)/bin
+BEGUN := $(VENV)/.begun
 STAMP := $(VENV)/.installed
 LOCK  := build/lock
 
@@ -48,32 +53,35 @@ format: $(STAMP) ## let ruff format and fix what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: ## write constraints.txt anew: newest releases within the bounds of pyproject.toml
+lock: ## write constraints.txt anew: newest releases within the bounds of pyproject.toml; check what has a marker by hand
 	rm -rf $(LOCK)
 	$(PYTHON) -m venv $(LOCK)
 	$(LOCK)/bin/python -m pip install --quiet -e '.[dev,explore,bench,course,cluster]'
 	$(LOCK)/bin/python -m pip check
 	grep '^#' constraints.txt > $(LOCK)/pins
-	{ $(LOCK)/bin/python -m pip freeze --exclude-editable | sed 's/+.*//'; \
-	  grep '; sys_platform' constraints.txt; } | LC_ALL=C sort -f -u >> $(LOCK)/pins
+	{ grep ' ; ' constraints.txt; $(LOCK)/bin/python -m pip freeze --all --exclude-editable | sed 's/+.*//'; } | \
+	  awk -F '==' '/ ; / { kept[$$1] } / ; / || !($$1 in kept)' | \
+	  grep -vE '^(pip|triton|cuda-.*|nvidia-.*)==' | LC_ALL=C sort -f -u >> $(LOCK)/pins
 	mv $(LOCK)/pins constraints.txt
 
 clean: ## remove build/ and the caches; .venv stays
 	rm -rf build .pytest_cache .ruff_cache .hypothesis
 	find mecsim benchmarks course tests tools notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
 
-# The stamp is written last, so a set-up that was cut short starts over with an empty .venv:
-# pip cannot tell a half-written package from a whole one. What nbgrader and the notebook package that it brings
-# add to every JupyterLab is taken out: make and the tests do without it. Importing the kernel compiles Algorithm 1,
-# once, so that no user waits for it.
+# The stamp is written last, so a set-up that was cut short starts over with an empty .venv: pip cannot tell a
+# half-written package from a whole one. A .venv that somebody else has made is kept, with the torch that is in it. What
+# nbgrader and the notebook package that it brings add to every JupyterLab is taken out: make and the tests do without
+# it. Importing the kernel compiles Algorithm 1, once, so that no user waits for it.
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
-	  { echo 'mecsim needs Python 3.11: install it, or say where it is with make PYTHON=/path/to/python3.11' >&2; exit 1; }
-	@test -e $@ || $(PYTHON) -m venv --clear $(VENV)
-	@rm -f $@
+	@test -n '$(PYTHON)' && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo 'mecsim needs Python 3.11 to 3.14: install one, or say where it is with make PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  { echo '$(PYTHON) lacks its module venv: install it, on Debian and Ubuntu with apt install python3-venv' >&2; exit 1; }
+	@test ! -e $(BEGUN) && $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@touch $(BEGUN) && rm -f $@
 	@echo 'Installing the pinned dependencies into $(VENV): a few minutes, once.'
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@cd $(VENV)/share/jupyter/labextensions && rm -rf @jupyter/nbgrader @jupyter-notebook
 	@cd $(VENV)/etc/jupyter/jupyter_server_config.d && rm -f nbgrader.json notebook.json
 	$(BIN)/python -c 'import mecsim.kernel'
-	@touch $@
+	@mv $(BEGUN) $@
