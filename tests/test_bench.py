@@ -5,6 +5,7 @@ import os
 import sys
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, Self
@@ -370,7 +371,7 @@ def test_every_measure_as_json(monkeypatch) -> None:
     assert done.exit_code == 0, done.exception
     data = json.loads(done.stdout)
     assert list(data) == [*SMALL, "machine", "details"]
-    assert data["machine"]["versions"]["torch"] == torch.__version__
+    assert data["machine"]["versions"]["torch"] == version("torch")
     for key in SMALL:
         assert np.isfinite(data[key])
         assert data["details"][key]["repeats"] == [data[key]]
