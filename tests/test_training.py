@@ -17,6 +17,8 @@ from mecsim.twin import Deviation, DigitalTwin
 class Recorder:
     """A learner that writes down what it is asked to do."""
 
+    scenario = TINY
+
     def __init__(self) -> None:
         self.calls: list[tuple] = []
 

@@ -11,7 +11,7 @@ from mecsim.agents.base import Agent, Offer
 from mecsim.physics import Array, Ints
 from mecsim.refinement import Refinement, refine_discrete
 from mecsim.scenario import Scenario
-from mecsim.system import Action, SystemState
+from mecsim.system import Action, SystemState, check_shapes
 
 LIMITS = 32
 """Limits on the power of a cell that are tried."""
@@ -75,6 +75,7 @@ class _Slot:
     """The tasks of one slot, what they pay and what they cost."""
 
     def __init__(self, scenario: Scenario, state: SystemState, price_per_j: Array) -> None:
+        check_shapes(scenario, state)
         self._scenario, self._state, self._n_bs = scenario, state, scenario.n_bs
         self._price_per_j = price_per_j
         self._received_w, self._cycles = state.received_w, state.cycles
@@ -222,7 +223,7 @@ class Thrifty(Greedy):
 
     def __init__(self, scenario: Scenario, seed: int = 0, refinement: Refinement | None = None) -> None:
         super().__init__(scenario, seed, refinement)
-        self._mean_award = np.mean(scenario.award) * scenario.per_device("award_scale")
+        self._mean_award = np.mean(self.scenario.award) * self.scenario.per_device("award_scale")
 
     def price_per_j(self, state: SystemState) -> Array:
         """g_mean / Q: what each device's energy is worth to later slots, in income per J, (n_devices,)."""

@@ -75,7 +75,7 @@ class INTO(Learner):
         settings: INTOSettings | None = None,
     ) -> None:
         super().__init__(scenario, seed, refinement)
-        self.settings = settings = settings or INTOSettings()
+        self.settings = settings = INTOSettings.of(settings)
         self.device = torch_device(settings.device)
         states, actions = self.encoder.state_size, self.encoder.action_size
         with torch.random.fork_rng():

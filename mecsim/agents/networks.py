@@ -19,7 +19,7 @@ class Linear(nn.Linear):
     """x W^T + b for a batch x, (batch, inputs) -> (batch, outputs), cut off at zero where `relu` is set."""
 
     def __init__(self, inputs: int, outputs: int, relu: bool = False) -> None:
-        super().__init__(inputs, outputs)
+        super().__init__(inputs, outputs, device="cpu", dtype=torch.float32)  # whatever the defaults are
         self.relu = relu
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (PyTorch's name)
