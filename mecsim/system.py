@@ -70,7 +70,9 @@ class SystemState:
         )
 
 
-def check_shapes(scenario: Scenario | ScenarioStack, state: SystemState, **given: Array | None) -> None:
+def check_shapes(
+    scenario: Scenario | ScenarioStack, state: SystemState, **given: NDArray[Any] | None
+) -> None:
     """Refuses a state, or arrays of an action, of other devices or BSs than the scenario has.
 
     Args:
