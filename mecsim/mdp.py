@@ -85,8 +85,17 @@ class Encoder:
         return ProtoAction(offload, _by_bs(peer, k), _by_bs(share, k))
 
     def executed(self, action: Action, cpu_hz: Array) -> Vector:
-        """A valid action as an action vector, (..., action_size); `cpu_hz` is F, which turns f into a share."""
-        k, lead = self.scenario.n_bs, action.placement.shape[:-1]
+        """A valid action as an action vector, (..., action_size); `cpu_hz` is F, which turns f into a share.
+
+        Raises:
+            SettingError: it is the action of other devices.
+        """
+        n, k, lead = self.scenario.n_devices, self.scenario.n_bs, action.placement.shape[:-1]
+        if action.placement.shape != (*lead, n):
+            raise SettingError(
+                f"placement of shape {action.placement.shape} is not allowed: it should have the shape (..., {n}), as "
+                f"devices = {self.scenario.devices}."
+            )
         parts = (action.offload, action.peer(k), action.allocated_hz(k) / cpu_hz[..., None, :])
         return np.concatenate([part.reshape(*lead, -1) for part in parts], axis=-1, dtype=np.float32)
 

@@ -120,7 +120,7 @@ class Scenario(Settings):
     mean_gain: Positive = _quantity(0.5, "E[h]", "1", "A2")
     fading: Literal["exponential", "constant", "ar1", "path_loss"] = _quantity("exponential", "", "", "A2")
     fading_memory: float = _quantity(0.9, "", "1", "A2, only for ar1", ge=0, lt=1)
-    path_loss_exponent: Positive = _quantity(3.76, "", "1", "A2, only for path_loss")
+    path_loss_exponent: Positive = _quantity(3.76, "", "1", "A2, only for path_loss", le=20)
     harvest_unit: Literal["power", "energy"] = _quantity("power", "", "", "A4")
     initial_energy_j: NonNegative = _quantity(0.0, "Q(0)", "J", "A5")
     battery_j: Annotated[float, Field(gt=0)] = _quantity(float("inf"), "", "J", "A5")
@@ -277,7 +277,7 @@ class ScenarioStack:
     """
 
     def __init__(self, members: Sequence[Scenario]) -> None:
-        self.members = tuple(members)
+        self.members = tuple(Scenario.of(member) for member in members)
         if not self.members:
             raise SettingError("scenario = [] is not allowed: there should be at least one world.")
         for name in (

@@ -535,7 +535,7 @@ def in_worlds(
     """
     if not isinstance(scenario, Scenario | ScenarioStack):
         many = isinstance(scenario, Sequence) and not isinstance(scenario, str)
-        scenario = ScenarioStack([Scenario.of(one) for one in scenario]) if many else Scenario.of(scenario)
+        scenario = ScenarioStack(scenario) if many else Scenario.of(scenario)
     if isinstance(seed, str) or not isinstance(seed, Iterable):
         one = whole_number("seed", seed)
         return scenario, [one] * len(scenario.members) if isinstance(scenario, ScenarioStack) else one

@@ -215,6 +215,23 @@ class TestEither:
         assert bits(small(name)) == bits(one)
         assert bits(small(name, 1)) != bits(one)
 
+    def test_torch_s_and_numpy_s_global_settings_change_no_bit(self, name) -> None:
+        def trained() -> tuple:
+            agent = small(name)
+            return train(agent, DigitalTwin(WORLD, 7), 12, progress=False).tobytes(), bits(agent)
+
+        expected = trained()
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
+        torch.set_grad_enabled(False)
+        try:
+            with np.errstate(all="raise"):
+                assert trained() == expected
+        finally:
+            torch.set_default_dtype(torch.float32)
+            torch.set_default_device(None)
+            torch.set_grad_enabled(True)
+
 
 class TestINTO:
     def test_the_actor_s_output_is_in_the_unit_box_and_refined(self) -> None:

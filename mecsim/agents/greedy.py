@@ -51,6 +51,7 @@ class Greedy(Agent):
 
     def _offer(self, state: SystemState) -> Ints:
         """The BS of each task after the three steps, -1 where it is discarded, (n_devices,)."""
+        check_shapes(self.scenario, state)
         slot = _Slot(self.scenario, state, self.price_per_j(state))
         with np.errstate(invalid="ignore", over="ignore"):
             placement = slot.filled(*slot.prices())
@@ -75,7 +76,6 @@ class _Slot:
     """The tasks of one slot, what they pay and what they cost."""
 
     def __init__(self, scenario: Scenario, state: SystemState, price_per_j: Array) -> None:
-        check_shapes(scenario, state)
         self._scenario, self._state, self._n_bs = scenario, state, scenario.n_bs
         self._price_per_j = price_per_j
         self._received_w, self._cycles = state.received_w, state.cycles
