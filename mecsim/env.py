@@ -245,6 +245,12 @@ class CollaborativeMECVector(_TwinFace, VectorEnv):
         self.num_envs = num_envs = whole_number("num_envs", num_envs, least=1)
         limit = max_episode_steps
         self.max_episode_steps = None if limit is None else whole_number("max_episode_steps", limit, least=1)
+        known = {mode.value: mode for mode in AutoresetMode}
+        if autoreset_mode not in (*known, *AutoresetMode):
+            raise SettingError(
+                f"autoreset_mode = {autoreset_mode!r} is not allowed: it should be one of "
+                f"{', '.join(map(repr, known))}."
+            )
         self.metadata = {**self.metadata, "autoreset_mode": AutoresetMode(autoreset_mode)}
         self.single_observation_space, self.single_action_space = self.spaces
         self.observation_space, self.action_space = (batch_space(one, num_envs) for one in self.spaces)
