@@ -96,7 +96,7 @@ class Settings(BaseModel):
         if given is None or isinstance(given, Mapping):
             return cls(**(given or {}))
         raise SettingError(
-            f"{cls.__name__} = {given!r} is not allowed: it should be a {cls.__name__}, or a dict of its fields."
+            f"{cls.__name__} = {given!r} is not allowed: it should be {cls.__name__}(...), or a dict of its fields."
         )
 
     def __eq__(self, other: object) -> bool:

@@ -48,7 +48,7 @@ class TestTable:
             (
                 "INTO",
                 {"settings": 0.9},
-                "INTOSettings = 0.9 is not allowed: it should be a INTOSettings, or a dict",
+                "INTOSettings = 0.9 is not allowed: it should be INTOSettings",
             ),
             ("DDQN", {"settings": Refinement()}, "DDQNSettings = Refinement"),
             ("OLNPO", {"refinement": "one-shot"}, "Refinement = 'one-shot' is not allowed"),

@@ -278,7 +278,7 @@ class TestBorders:
             ([TINY, TINY.replace(fading="ar1")], 0, "fading = .* should differ in numbers alone"),
             ([TINY, TINY.replace(links="line")], 0, "links = .* should differ in numbers alone"),
             ([TINY, Scenario(devices=(4, 3, 5))], 0, "devices = .* should differ in numbers alone"),
-            (5, 0, "Scenario = 5 is not allowed: it should be a Scenario, or a dict of its fields"),
+            (5, 0, "Scenario = 5 is not allowed: it should be Scenario"),
             (TINY, "12", "seed = '12' is not allowed: it should be a whole number, 0 or more"),
             (TINY, 1.5, "seed = 1.5 is not allowed"),
             (TINY, [1, True], "seed = True is not allowed"),

@@ -133,7 +133,7 @@ def test_what_an_argument_stands_for() -> None:
     assert Kettle.of({"lid": "off"}) == kettle
     assert Kettle.of(None) == Kettle()
     with pytest.raises(
-        SettingError, match=r"Kettle = 3 is not allowed: it should be a Kettle, or a dict of its"
+        SettingError, match=r"Kettle = 3 is not allowed: it should be Kettle\(...\), or a dict of its fields"
     ):
         Kettle.of(3)
     with pytest.raises(SettingError, match="Kettle = Pot"):
