@@ -65,7 +65,7 @@ class DDQN(Learner):
         self.device = torch_device(settings.device)
         self._choices = 1 + self.scenario.n_bs
         states, devices = self.encoder.state_size, self.scenario.n_devices
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             seed_networks(seed)
             self.q = mlp((states, *settings.hidden, devices * self._choices)).to(self.device)
         self.target_q = deepcopy(self.q)
