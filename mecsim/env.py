@@ -95,13 +95,16 @@ class _TwinFace:
         self._twin, self._last = DigitalTwin(self.scenario, seed), None
         return self.encoder.encode(self._twin.state)
 
-    def _act(self, action: Vector) -> tuple[Outcome, Vector]:
-        """Refines a proto-action and carries it out: the outcome, and the action executed."""
-        state, shape = self.twin.state, self.action_space.shape
+    def _check_shape(self, action: Vector) -> None:
+        shape = self.action_space.shape
         if np.shape(action) != shape:
             raise SettingError(
                 f"action of shape {np.shape(action)} is not allowed: it should have the shape {shape}."
             )
+
+    def _act(self, action: Vector) -> tuple[Outcome, Vector]:
+        """Refines a proto-action and carries it out: the outcome, and the action executed."""
+        state = self.twin.state
         proto = self.encoder.proto(action)
         offered = line_1(proto)
         valid = refine_discrete(self.scenario, state, offered, self.refinement, proto.cpu_share)
@@ -172,6 +175,7 @@ class CollaborativeMEC(_TwinFace, gymnasium.Env):
             SettingError: the action has another shape than those of `action_space`.
             ValueError: it holds a NaN.
         """
+        self._check_shape(action)
         result, executed = self._act(action)
         self._show()
         info = {"executed": executed, "completed": int(result.completed.sum())}
@@ -220,7 +224,7 @@ class CollaborativeMECVector(_TwinFace, VectorEnv):
         num_envs: how many twins.
         scenario: a scenario, its fields in a dict, or the name of a preset.
         refinement: what the paper leaves open in Algorithm 1; or its fields in a dict.
-        max_episode_steps: slots of an episode, which is then truncated; by default none ends.
+        max_episode_steps: slots of an episode, which is then truncated; by default, and with Gymnasium's -1, none ends.
         render_mode: None, or "rgb_array".
         autoreset_mode: when a twin whose episode has ended starts a new one, see `gymnasium.vector.AutoresetMode`; or
             its value, such as "SameStep".
@@ -243,9 +247,9 @@ class CollaborativeMECVector(_TwinFace, VectorEnv):
     ) -> None:
         super().__init__(scenario, refinement, render_mode)
         self.num_envs = num_envs = whole_number("num_envs", num_envs, least=1)
-        limit = max_episode_steps
+        limit = None if max_episode_steps == -1 else max_episode_steps
         self.max_episode_steps = None if limit is None else whole_number("max_episode_steps", limit, least=1)
-        known = {mode.value: mode for mode in AutoresetMode}
+        known = [mode.value for mode in AutoresetMode]
         if autoreset_mode not in (*known, *AutoresetMode):
             raise SettingError(
                 f"autoreset_mode = {autoreset_mode!r} is not allowed: it should be one of "
@@ -285,6 +289,7 @@ class CollaborativeMECVector(_TwinFace, VectorEnv):
             ValueError: one holds a NaN.
             gymnasium.error.ResetNeeded: an episode has ended, and none starts by itself.
         """
+        self._check_shape(actions)
         mode, started = self.metadata["autoreset_mode"], self._ended
         if mode is AutoresetMode.DISABLED and started.any():
             raise gymnasium.error.ResetNeeded(

@@ -336,6 +336,20 @@ class TestVectorInterface:
         with pytest.raises(SettingError, match=r"reset_mask = .* is not allowed: it should hold 3 booleans"):
             made(3, scenario=TINY).reset(options={"reset_mask": mask})
 
+    def test_an_action_of_another_shape_is_refused_where_a_twin_starts_anew_as_well(self) -> None:
+        env = made(2, scenario=TINY, max_episode_steps=2)
+        env.reset(seed=0)
+        env.step(proposals(env, 0))
+        env.reset(options={"reset_mask": np.array([True, False])})
+        env.step(proposals(env, 1))
+        with pytest.raises(SettingError, match="action of shape"):
+            env.step(proposals(env, 2)[0])
+
+    def test_no_limit(self) -> None:
+        env = made(2, scenario=TINY, max_episode_steps=-1)
+        env.reset(seed=0)
+        assert not env.step(proposals(env, 0))[3].any()
+
     def test_without_autoreset_an_episode_that_has_ended_waits_for_a_reset(self) -> None:
         env = made(2, scenario=TINY, max_episode_steps=1, autoreset_mode="Disabled")
         env.reset(seed=0)
