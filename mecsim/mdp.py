@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from mecsim import physics
 from mecsim.physics import Array
 from mecsim.refinement import ProtoAction
-from mecsim.scenario import Scenario
+from mecsim.scenario import SMALLEST, Scenario, ScenarioStack
 from mecsim.settings import SettingError
-from mecsim.system import Action, SystemState
+from mecsim.system import Action, SystemState, check_shapes
 
 Vector = NDArray[np.float32]
 DEVICE_FEATURES = 6
@@ -31,9 +31,9 @@ class Encoder:
     """
 
     def __init__(self, scenario: Scenario) -> None:
-        if not isinstance(scenario, Scenario):
+        if isinstance(scenario, ScenarioStack):
             raise SettingError("scenario = a stack is not allowed: vectors are scaled for one Scenario.")
-        self.scenario = scenario
+        self.scenario = scenario = Scenario.of(scenario)
         n, k = scenario.n_devices, scenario.n_bs
         self.state_size = DEVICE_FEATURES * n + k * (k - 1) + k
         self.action_size = n * (1 + 2 * k)
@@ -53,7 +53,11 @@ class Encoder:
         """The state vector, (..., state_size).
 
         Device arrays of the state may have an axis of worlds; C and F have none.
+
+        Raises:
+            SettingError: the state is not of the scenario's devices and BSs.
         """
+        check_shapes(self.scenario, state)
         parts = [_to_unit(getattr(state, name), *ends) for name, ends in self._ranges.items()]
         parts += [_saturate(state.rate_bps, self._usual_rate), _saturate(state.energy_j, self._usual_energy)]
         shared = [
@@ -66,14 +70,32 @@ class Encoder:
         return np.concatenate(parts + shared, axis=-1, dtype=np.float32)
 
     def proto(self, vector: Vector) -> ProtoAction:
-        """An actor's output as a proto-action, (..., action_size); leading axes stay."""
-        n, k = self.scenario.n_devices, self.scenario.n_bs
-        offload, peer, share = np.split(np.asarray(vector, float), (n, n * (1 + k)), axis=-1)
+        """An actor's output as a proto-action, (..., action_size); leading axes stay.
+
+        Raises:
+            SettingError: it is longer or shorter.
+        """
+        n, k, output = self.scenario.n_devices, self.scenario.n_bs, np.asarray(vector, float)
+        if output.shape[-1:] != (self.action_size,):
+            raise SettingError(
+                f"action vector of shape {output.shape} is not allowed: it should have the shape "
+                f"(..., {self.action_size}), as devices = {self.scenario.devices}."
+            )
+        offload, peer, share = np.split(output, (n, n * (1 + k)), axis=-1)
         return ProtoAction(offload, _by_bs(peer, k), _by_bs(share, k))
 
     def executed(self, action: Action, cpu_hz: Array) -> Vector:
-        """A valid action as an action vector, (..., action_size); `cpu_hz` is F, which turns f into a share."""
-        k, lead = self.scenario.n_bs, action.placement.shape[:-1]
+        """A valid action as an action vector, (..., action_size); `cpu_hz` is F, which turns f into a share.
+
+        Raises:
+            SettingError: it is the action of other devices.
+        """
+        n, k, lead = self.scenario.n_devices, self.scenario.n_bs, action.placement.shape[:-1]
+        if action.placement.shape != (*lead, n):
+            raise SettingError(
+                f"placement of shape {action.placement.shape} is not allowed: it should have the shape (..., {n}), as "
+                f"devices = {self.scenario.devices}."
+            )
         parts = (action.offload, action.peer(k), action.allocated_hz(k) / cpu_hz[..., None, :])
         return np.concatenate([part.reshape(*lead, -1) for part in parts], axis=-1, dtype=np.float32)
 
@@ -87,7 +109,8 @@ class Encoder:
         scenario = self.scenario
         received = float(np.mean(scenario.power_w) * scenario.mean_gain * np.mean(scenario.gain_scale))
         bandwidth = float(np.mean(scenario.bandwidth_hz))
-        return float(physics.uplink_rate_bps(received, 0.0, bandwidth, scenario.noise_w_per_hz))
+        rate = float(physics.uplink_rate_bps(received, 0.0, bandwidth, scenario.noise_w_per_hz))
+        return max(rate, SMALLEST)  # 0 where 1 + p h / (B N0) is 1 but for rounding
 
 
 def _to_unit(values: Array, low: float, high: float) -> Array:

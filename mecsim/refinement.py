@@ -13,7 +13,7 @@ from mecsim import physics
 from mecsim.physics import Array, Bools, Ints
 from mecsim.scenario import Scenario, ScenarioStack
 from mecsim.settings import Settings
-from mecsim.system import Action, SystemState, uplink
+from mecsim.system import Action, SystemState, check_placement, check_shapes, uplink
 
 
 class Refinement(Settings):
@@ -92,7 +92,7 @@ def keep_affordable(
         placement: a discrete action that satisfies C1-C3, (..., n_devices).
         settings: what the paper leaves open; of these, `energy` counts here (A22).
     """
-    settings = settings or Refinement()
+    settings = Refinement.of(settings)
     if settings.energy == "off":
         return placement.copy()
     needed = uplink(scenario, state, placement >= 0).energy_j
@@ -142,7 +142,7 @@ def discards(
     shielded: Bools | None = None,
 ) -> Discards:
     """The tasks that lines 3-8 discard; see `fit_capacity`."""
-    settings = settings or Refinement()
+    settings = Refinement.of(settings)
     one_shot = settings.reading == "one-shot"
     return _discards(scenario, state, placement, settings, cpu_share, shielded, state.cpu_hz, one_shot)
 
@@ -157,7 +157,7 @@ def standing(
     """What line 6 sees of the tasks of a placement before any removal: key and need_hz, see `Discards`."""
     boundless = np.full_like(state.cpu_hz, np.inf)
     found = _discards(
-        scenario, state, placement, settings or Refinement(), cpu_share, None, boundless, one_shot=True
+        scenario, state, placement, Refinement.of(settings), cpu_share, None, boundless, one_shot=True
     )
     return found.key, found.need_hz
 
@@ -172,7 +172,9 @@ def _discards(
     capacity_hz: Array,
     one_shot: bool,
 ) -> Discards:
-    """Has the kernel run lines 3-8 on states side by side."""
+    """Has the kernel run lines 3-8 on states side by side; it looks at no bounds, so that they are looked at here."""
+    check_shapes(scenario, state, placement=placement, cpu_share=cpu_share, shielded=shielded)
+    check_placement(scenario, placement)
     shape = np.broadcast_shapes(np.shape(placement), state.energy_j.shape)
     kept = np.array(np.broadcast_to(placement, shape), dtype=np.int64, order="C")
     lead, n, n_bs = kept.shape[:-1], scenario.n_devices, scenario.n_bs
@@ -235,8 +237,11 @@ def fit_capacity(
 
     Returns:
         A valid action; every task it keeps meets its deadline.
+
+    Raises:
+        SettingError: the state or the action is not of the scenario's devices and BSs.
     """
-    settings = settings or Refinement()
+    settings = Refinement.of(settings)
     found = discards(scenario, state, placement, settings, cpu_share, shielded)
     sending = (placement if settings.reading == "one-shot" else found.kept) >= 0
     return Action(found.kept, _granted_hz(scenario, state, found, sending, settings, cpu_share))
@@ -251,8 +256,10 @@ def refine(
     """Algorithm 1: the valid action that an actor's output stands for.
 
     Raises:
+        SettingError: the state or the proto-action is not of the scenario's devices and BSs.
         ValueError: the proto-action holds a NaN.
     """
+    check_shapes(scenario, state, **proto._asdict())
     return refine_discrete(scenario, state, line_1(proto), settings, proto.cpu_share)
 
 
@@ -276,7 +283,11 @@ def refine_discrete(
     cpu_share: Array | None = None,
     shielded: Bools | None = None,
 ) -> Action:
-    """Lines 2-8 of Algorithm 1, for an action that is discrete already; see `fit_capacity`."""
+    """Lines 2-8 of Algorithm 1, for an action that is discrete already; see `fit_capacity`.
+
+    Raises:
+        SettingError: the state or the action is not of the scenario's devices and BSs.
+    """
     powered = keep_affordable(scenario, state, placement, settings)
     return fit_capacity(scenario, state, powered, settings, cpu_share, shielded)
 

@@ -10,12 +10,36 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from mecsim.settings import SettingError, Settings
 
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Limits of every quantity, far from any that is met: what is worked out from them stays a number."""
+
+
+def _met(value: float) -> float:
+    if value != 0 and not SMALLEST <= value <= LARGEST:
+        raise ValueError(f"between {SMALLEST} and {LARGEST}")
+    return value
+
+
+def _counts(value: Any) -> Any:
+    if not isinstance(value, list | tuple | np.ndarray) or len(value) == 0:
+        raise ValueError("a tuple of at least 1 number, the devices of each BS, such as (30, 55, 80)")
+    return value
+
+
+def _number(value: Any) -> Any:
+    """A number in words as that number, as pydantic has it."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
 
 def _pair(value: Any) -> Any:
+    value = _number(value)
     if isinstance(value, Real):
         return (value, value)
     if not isinstance(value, list | tuple | np.ndarray) or len(value) != 2:
@@ -24,6 +48,7 @@ def _pair(value: Any) -> Any:
 
 
 def _each(value: Any) -> Any:
+    value = _number(value)
     if isinstance(value, Real):
         return (value,)
     if not isinstance(value, list | tuple | np.ndarray):
@@ -41,9 +66,10 @@ def _links(value: Any) -> Any:
         raise ValueError("'all', 'line', 'star' or pairs of BSs") from None
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_met)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_met)]
 Range = Annotated[tuple[Positive, Positive], BeforeValidator(_pair)]
+Devices = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_counts)]
 PerBS = Annotated[tuple[Positive, ...], BeforeValidator(_each)]
 Links = Annotated[Literal["all", "line", "star"] | tuple[tuple[int, int], ...], BeforeValidator(_links)]
 
@@ -76,9 +102,7 @@ class Scenario(Settings):
 
         def __init__(self, **values: Any) -> None: ...
 
-    devices: tuple[Annotated[int, Field(ge=1)], ...] = _quantity(
-        (30, 55, 80), "U_i", "devices", "section V", min_length=1
-    )
+    devices: Devices = _quantity((30, 55, 80), "U_i", "devices", "section V")
     size_bits: Range = _quantity((50e3, 80e3), "z", "bit", "section V")
     density_cycles_per_bit: Range = _quantity((3000.0, 8000.0), "v", "cycle/bit", "section V")
     deadline_s: Range = _quantity((0.2, 2.0), "delta", "s", "section V")
@@ -96,7 +120,7 @@ class Scenario(Settings):
     mean_gain: Positive = _quantity(0.5, "E[h]", "1", "A2")
     fading: Literal["exponential", "constant", "ar1", "path_loss"] = _quantity("exponential", "", "", "A2")
     fading_memory: float = _quantity(0.9, "", "1", "A2, only for ar1", ge=0, lt=1)
-    path_loss_exponent: Positive = _quantity(3.76, "", "1", "A2, only for path_loss")
+    path_loss_exponent: Positive = _quantity(3.76, "", "1", "A2, only for path_loss", le=20)
     harvest_unit: Literal["power", "energy"] = _quantity("power", "", "", "A4")
     initial_energy_j: NonNegative = _quantity(0.0, "Q(0)", "J", "A5")
     battery_j: Annotated[float, Field(gt=0)] = _quantity(float("inf"), "", "J", "A5")
@@ -122,6 +146,15 @@ class Scenario(Settings):
         if name not in PRESETS:
             raise SettingError(f"preset = {name!r} is not allowed: it should be one of {', '.join(PRESETS)}.")
         return cls(**{**PRESETS[name], **changes})
+
+    @classmethod
+    def of(cls, given: Any) -> Self:
+        """The scenario that an argument stands for: a scenario, the name of a preset, or a dict of fields.
+
+        Raises:
+            SettingError: it is something else, or a field is not allowed.
+        """
+        return cls.preset(given) if isinstance(given, str) else super().of(given)
 
     @field_validator("size_bits", "density_cycles_per_bit", "deadline_s", "award", "power_w", "harvest_w")
     @classmethod
@@ -244,7 +277,7 @@ class ScenarioStack:
     """
 
     def __init__(self, members: Sequence[Scenario]) -> None:
-        self.members = tuple(members)
+        self.members = tuple(Scenario.of(member) for member in members)
         if not self.members:
             raise SettingError("scenario = [] is not allowed: there should be at least one world.")
         for name in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from operator import index
 from typing import Annotated, Any, NoReturn, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -55,6 +56,23 @@ class SettingError(ValueError):
     """A setting that is not allowed: the message names the field, the value and what is allowed."""
 
 
+def whole_number(name: str, value: Any, least: int = 0) -> int:
+    """An argument that counts something, or a seed, of any integer type, NumPy's too.
+
+    Raises:
+        SettingError: it is no whole number, or a smaller one; the message names it.
+    """
+    try:
+        number = None if isinstance(value, bool) else index(value)
+    except TypeError:
+        number = None
+    if number is None or number < least:
+        raise SettingError(
+            f"{name} = {value!r} is not allowed: it should be a whole number, {least} or more."
+        )
+    return number
+
+
 class Settings(BaseModel):
     """Base of every settings record: frozen, no unknown fields, one-sentence errors."""
 
@@ -65,6 +83,21 @@ class Settings(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise SettingError(_sentence(type(self), error.errors()[0])) from None
+
+    @classmethod
+    def of(cls, given: Any) -> Self:
+        """The record that an argument stands for: the argument itself, its fields in a dict, the defaults for None.
+
+        Raises:
+            SettingError: it is something else, or a field is not allowed.
+        """
+        if type(given) is cls or isinstance(given, cls):  # the latter is slow
+            return given
+        if given is None or isinstance(given, Mapping):
+            return cls(**(given or {}))
+        raise SettingError(
+            f"{cls.__name__} = {given!r} is not allowed: it should be {cls.__name__}(...), or a dict of its fields."
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Settings) and type(self) is type(other) and self._values() == other._values()
@@ -79,6 +112,13 @@ class Settings(BaseModel):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Pydantic's name for `replace`."""
         return self.replace(**(update or {}))
+
+    copy = model_copy  # type: ignore[assignment]
+
+    @classmethod
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
+        """Pydantic's way round validation, which there is none of."""
+        return cls(**values)
 
     def __copy__(self) -> Self:
         return self

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mecsim import physics
 from mecsim.physics import Array, Bools, Ints
 from mecsim.scenario import Scenario, ScenarioStack
-from mecsim.settings import SettingError
+from mecsim.settings import SettingError, whole_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,15 @@ class SystemState:
         """z v, the CPU cycles of each task."""
         return self.size_bits * self.density_cycles_per_bit
 
+    def with_worlds(self, worlds: Sequence[int], fresh: SystemState) -> SystemState:
+        """The state of many worlds in which some are those of another state; the slot stays."""
+        mixed = {
+            name: _with_rows(value, worlds, getattr(fresh, name))
+            for name, value in vars(self).items()
+            if name not in ("slot", "cpu_hz", "link_bps")
+        }
+        return replace(self, **mixed)
+
     def world(self, number: int) -> SystemState:
         """The state of one of many worlds."""
         return SystemState(
@@ -58,6 +67,63 @@ class SystemState:
                 for name, value in vars(self).items()
                 if name != "slot"
             },
+        )
+
+
+def check_shapes(
+    scenario: Scenario | ScenarioStack, state: SystemState, **given: NDArray[Any] | None
+) -> None:
+    """Refuses a state, or arrays of an action, of other devices or BSs than the scenario has.
+
+    Args:
+        scenario: parameters of the system.
+        state: what is known of its slot.
+        given: arrays by name, (..., n_devices), or (..., n_devices, n_bs) where the name is in `BY_BS`; None is none.
+
+    Raises:
+        SettingError: a shape is wrong; the message names what is wanted.
+    """
+    n_bs, known = len(scenario.devices), state.energy_j.shape
+    n, lead = scenario.cell.size, known[:-1]
+    if known != (*lead, n) or state.cpu_hz.shape[-1:] != (n_bs,):
+        raise SettingError(
+            f"state of devices {known} and BSs {state.cpu_hz.shape} is not allowed: it should be one of {n} devices "
+            f"and {n_bs} BSs, as devices = {scenario.devices}."
+        )
+    for name, array in given.items():
+        wanted = (n, n_bs) if name in BY_BS else (n,)
+        if array is None or array.shape == (*lead, *wanted):
+            continue
+        own_lead = array.shape[: -len(wanted)]
+        if array.shape != (*own_lead, *wanted) or not _broadcast(own_lead, lead):
+            raise SettingError(
+                f"{name} of shape {array.shape} is not allowed: it should have the shape {(*lead, *wanted)}, as "
+                f"devices = {scenario.devices}."
+            )
+
+
+BY_BS = {"peer", "cpu_share", "order"}
+
+
+def _broadcast(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    try:
+        np.broadcast_shapes(one, other)
+    except ValueError:
+        return False
+    return True
+
+
+def check_placement(scenario: Scenario | ScenarioStack, placement: Ints) -> None:
+    """Refuses a placement that names a BS which is not there.
+
+    Raises:
+        SettingError: it is not of whole numbers up to that of the last BS.
+    """
+    n_bs = len(scenario.devices)
+    if placement.dtype.kind not in "iu" or (placement.size and placement.max() >= n_bs):
+        raise SettingError(
+            f"placement with {placement.max()} is not allowed: it should hold whole numbers, the BS of a task "
+            f"(0..{n_bs - 1}) or -1."
         )
 
 
@@ -134,12 +200,11 @@ def stream(seed: int, name: str) -> np.random.Generator:
     """The generator of one named stream of a seed; streams of one seed are independent of each other.
 
     Raises:
-        ValueError: `seed` is negative, or no stream has that name.
+        SettingError: `seed` is no whole number or negative, or no stream has that name.
     """
-    if seed < 0:
-        raise ValueError(f"seed = {seed} is not allowed: it should be 0 or more.")
+    seed = whole_number("seed", seed)
     if name not in STREAMS:
-        raise ValueError(f"stream = {name!r} is not allowed: it should be one of {', '.join(STREAMS)}.")
+        raise SettingError(f"stream = {name!r} is not allowed: it should be one of {', '.join(STREAMS)}.")
     sequence = np.random.SeedSequence(seed, spawn_key=(STREAMS.index(name),))
     return np.random.Generator(np.random.PCG64(sequence))
 
@@ -167,6 +232,11 @@ class Streams:
         for generator, row in zip(self._generators, drawn, strict=True):
             getattr(generator, law)(out=row)
         return drawn if self._many else drawn[0]
+
+    def restart(self, worlds: Sequence[int], fresh: Streams) -> None:
+        """Lets some of many go on as others."""
+        for world, generator in zip(worlds, fresh._generators, strict=True):
+            self._generators[world] = generator
 
     def snapshot(self) -> Any:
         """The position of the stream, or of each, ready for JSON."""
@@ -226,6 +296,16 @@ class Sources:
             harvest_j=_uniform(harvest, scenario.harvest_w) * scenario.slot_harvest_s * scale["harvest"],
         )
 
+    def restart(self, worlds: Sequence[int], fresh: Sources) -> None:
+        """Lets some of many worlds go on as others, which have the same scenarios."""
+        for name, streams in self._streams.items():
+            streams.restart(worlds, fresh._streams[name])
+        self._power_w = _with_rows(self._power_w, worlds, fresh._power_w)
+        if self._fade is not None:
+            self._fade = _with_rows(self._fade, worlds, fresh._fade)
+        if self.scenario.fading == "path_loss":
+            self._mean_gain = _with_rows(self._mean_gain, worlds, fresh._mean_gain)
+
     def snapshot(self) -> dict[str, Any]:
         """Everything that later draws depend on, ready for JSON."""
         return {
@@ -270,6 +350,13 @@ class Sources:
         return np.abs(fade) ** 2
 
 
+def _with_rows(array: Any, rows: Sequence[int], values: Any) -> Any:
+    """A copy of an array with some rows replaced."""
+    copy = array.copy()
+    copy[list(rows)] = values
+    return copy
+
+
 def _uniform(unit: Array, ends: tuple[float, float]) -> Array:
     return ends[0] + (ends[1] - ends[0]) * unit
 
@@ -283,7 +370,12 @@ class Uplink(NamedTuple):
 
 
 def uplink(scenario: Scenario | ScenarioStack, state: SystemState, offload: Bools) -> Uplink:
-    """Rates, delays and energies when the devices in `offload` transmit, eqs. (2)-(5)."""
+    """Rates, delays and energies when the devices in `offload` transmit, eqs. (2)-(5).
+
+    Raises:
+        SettingError: `state` or `offload` is not of the scenario's devices.
+    """
+    check_shapes(scenario, state, offload=offload)
     received = state.received_w
     heard = physics.interference_w(offload, received, scenario.cell, scenario.n_bs, scenario.interference)
     rate = physics.uplink_rate_bps(received, heard, scenario.device_bandwidth_hz, scenario.noise_w_per_hz)
@@ -297,7 +389,12 @@ def outcome(scenario: Scenario | ScenarioStack, state: SystemState, action: Acti
     Algorithm 1 keeps an action within (5) and (10), so that the two rules below act only where a decision was made
     on a wrong estimate (A23): a device without the energy for its transmission (5) spends what it has and its task is
     lost; a BS that has promised more CPU than it has (10) cuts every share in the same proportion.
+
+    Raises:
+        SettingError: the state or the action is not of the scenario's devices and BSs.
     """
+    check_shapes(scenario, state, placement=action.placement, cpu_hz=action.cpu_hz)
+    check_placement(scenario, action.placement)
     offload = action.offload
     radio = uplink(scenario, state, offload)
     powered = physics.affordable(radio.energy_j, state.energy_j)
@@ -391,15 +488,26 @@ class PhysicalSystem:
         self.state = self._arrive(self.state.slot + 1, energy, result.rate_bps)
         return result
 
+    def restart(self, worlds: Sequence[int], fresh: PhysicalSystem) -> None:
+        """Lets some of many worlds go on as others, which have the same scenarios; slots are counted on."""
+        self._sources.restart(worlds, fresh._sources)
+        self.state = self.state.with_worlds(worlds, fresh.state)
+
     def snapshot(self) -> dict[str, Any]:
         """Everything that the future depends on, ready for JSON."""
         arrays = {name: value.tolist() for name, value in vars(self.state).items() if name != "slot"}
         return {"slot": self.state.slot, "arrays": arrays, "sources": self._sources.snapshot()}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Goes back to a snapshot of a system with the same scenario and seed."""
+        """Goes back to a snapshot of a system with the same scenario and seed.
+
+        Raises:
+            SettingError: it is that of other devices or BSs.
+        """
         arrays = {name: np.array(value) for name, value in snapshot["arrays"].items()}
-        self.state = SystemState(slot=snapshot["slot"], **arrays)
+        state = SystemState(slot=snapshot["slot"], **arrays)
+        check_shapes(self.scenario, state)
+        self.state = state
         self._sources.restore(snapshot["sources"])
 
     def _arrive(self, slot: int, energy_j: Array, last_rate_bps: Array | None) -> SystemState:
@@ -423,19 +531,15 @@ def in_worlds(
     """One scenario and seed of one world; or one of many, with one seed for each.
 
     Raises:
-        SettingError: there is no world, or the numbers of scenarios and seeds differ.
+        SettingError: there is no world, the numbers of scenarios and seeds differ, or something is neither.
     """
     if not isinstance(scenario, Scenario | ScenarioStack):
-        members = list(scenario) if isinstance(scenario, Sequence) else [scenario]
-        if not all(isinstance(one, Scenario) for one in members):
-            raise SettingError(
-                f"scenario = {scenario!r} is not allowed: it should be a Scenario, or one for each world."
-            )
-        scenario = ScenarioStack(members)
-    if not isinstance(seed, Iterable):
-        one = int(seed)
+        many = isinstance(scenario, Sequence) and not isinstance(scenario, str)
+        scenario = ScenarioStack(scenario) if many else Scenario.of(scenario)
+    if isinstance(seed, str) or not isinstance(seed, Iterable):
+        one = whole_number("seed", seed)
         return scenario, [one] * len(scenario.members) if isinstance(scenario, ScenarioStack) else one
-    seeds = [int(one) for one in seed]
+    seeds = [whole_number("seed", one) for one in seed]
     if not seeds:
         raise SettingError("seed = [] is not allowed: there should be at least one world.")
     if isinstance(scenario, ScenarioStack) and len(scenario.members) != len(seeds):

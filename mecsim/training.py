@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from mecsim import physics
 from mecsim.agents.base import Agent
 from mecsim.physics import Array
-from mecsim.settings import SettingError
+from mecsim.settings import SettingError, whole_number
 from mecsim.system import Action, PhysicalSystem, SystemState
 from mecsim.twin import DigitalTwin
 
@@ -56,8 +56,10 @@ def train(
         callback: looks on.
 
     Raises:
-        SettingError: the twin has many worlds.
+        SettingError: the twin has many worlds, or other devices than the learner knows.
     """
+    slots = whole_number("slots", slots)
+    _check_partners(learner, twin)
     if twin.worlds:
         raise SettingError(f"twin of {twin.worlds[0]} worlds is not allowed: a training takes one world.")
     keep_freed_memory()
@@ -105,7 +107,12 @@ def rollout(
         system: where the decisions are carried out, one world or many.
         slots: how many slots.
         twin: what the agent sees: a twin kept up to date by the system's reports; without one, the system itself.
+
+    Raises:
+        SettingError: agent, system and twin are not all of the same devices, or `slots` is below 1.
     """
+    slots = whole_number("slots", slots, least=1)
+    _check_partners(agent, system, *(() if twin is None else (twin,)))
     keep_freed_memory()
     cell, n_bs = system.scenario.cell, system.scenario.n_bs
     one, each_bs = (slots, *system.worlds), (slots, *system.worlds, n_bs)
@@ -127,10 +134,26 @@ def rollout(
 
 
 def states_met(agent: Agent, system: PhysicalSystem | DigitalTwin) -> Iterator[SystemState]:
-    """The states of successive slots of a system under an agent, without end."""
+    """The states of successive slots of a system under an agent, without end.
+
+    Raises:
+        SettingError: the system has other devices than the agent knows.
+    """
+    _check_partners(agent, system)
     while True:
         yield system.state
         system.step(agent.decide(system.state))
+
+
+def _check_partners(agent: Agent, *systems: PhysicalSystem | DigitalTwin) -> None:
+    """An agent may know other numbers than those of the system, but not other devices, which no shape need tell."""
+    known = agent.scenario.devices
+    for system in systems:
+        if system.scenario.devices != known:
+            raise SettingError(
+                f"agent of devices = {known} is not allowed: it should be one of the devices of the "
+                f"{'twin' if isinstance(system, DigitalTwin) else 'system'}, {system.scenario.devices}."
+            )
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h

@@ -19,6 +19,7 @@ from mecsim.system import (
     PhysicalSystem,
     Streams,
     SystemState,
+    check_shapes,
     in_worlds,
     outcome,
     with_rate,
@@ -88,7 +89,7 @@ class DigitalTwin:
         seed: int | Sequence[int] = 0,
         deviation: Deviation | None = None,
     ) -> None:
-        self.deviation = deviation or Deviation()
+        self.deviation = Deviation.of(deviation)
         described, seed = in_worlds(description, seed)
         self.scenario = described.replace(**self.deviation.outdated)
         self._estimation = Streams(seed, "estimation")
@@ -137,7 +138,16 @@ class DigitalTwin:
 
         Task requests, links and CPU are always taken over. Gains, harvests and queues are measured every
         `update_every` slots, gains and harvests with the twin's estimation error.
+
+        Raises:
+            SettingError: the report is of other devices, BSs or worlds than the twin.
         """
+        check_shapes(self.scenario, report)
+        if report.energy_j.shape != self.state.energy_j.shape:
+            raise SettingError(
+                f"report of shape {report.energy_j.shape} is not allowed: it should have the twin's, "
+                f"{self.state.energy_j.shape}."
+            )
         known = report
         if report.slot % self.deviation.update_every:
             held = self._held
@@ -147,6 +157,21 @@ class DigitalTwin:
             known = self._held = replace(report, gain=gain, harvest_j=harvest)
         last_rate = report.rate_bps if self.scenario.state_rate == "last-slot" else None
         self._virtual.state = with_rate(self.scenario, known, last_rate)
+
+    def restart(self, worlds: Sequence[int], seeds: Sequence[int]) -> None:
+        """Starts some of many worlds anew, each from a seed; the others go on, and slots are counted on.
+
+        Args:
+            worlds: their numbers, each once.
+            seeds: one for each of them.
+        """
+        scenario = self.scenario
+        if isinstance(scenario, ScenarioStack):
+            scenario = ScenarioStack([scenario.members[world] for world in worlds])
+        fresh = DigitalTwin(scenario, seeds, self.deviation)
+        self._estimation.restart(worlds, fresh._estimation)
+        self._virtual.restart(worlds, fresh._virtual)
+        self._held = self._held.with_worlds(worlds, fresh._held)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that the virtual space's future depends on, ready for JSON."""

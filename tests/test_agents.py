@@ -32,6 +32,40 @@ class TestTable:
                 f"agent = 'INT0' is not allowed: it should be one of {', '.join(AGENTS)}."
             )
 
+    def test_settings_may_be_dicts_and_a_scenario_the_name_of_a_preset(self) -> None:
+        small = {"actor_hidden": (8,), "critic_hidden": (8,), "gamma": 0.9}
+        agent = make_agent("INTO", TINY, np.int64(3), settings=small, refinement={"cpu": "actor"})
+        assert agent.settings == agent.Settings(**small)
+        assert (agent.seed, agent.refinement) == (3, Refinement(cpu="actor"))
+        assert make_agent("thrifty", "printed").scenario == Scenario.preset("printed")
+
+    @pytest.mark.parametrize(
+        ("name", "arguments", "message"),
+        [
+            ("INTO", {"gamma": 0.9}, "argument 'gamma'; it takes scenario, seed, refinement, settings"),
+            ("OLNPO", {"settings": {}}, "argument 'settings'; it takes scenario, seed, refinement"),
+            ("INTO", {"settings": {"gama": 0.9}}, "INTOSettings has no field 'gama': did you mean 'gamma'"),
+            (
+                "INTO",
+                {"settings": 0.9},
+                "INTOSettings = 0.9 is not allowed: it should be INTOSettings",
+            ),
+            ("DDQN", {"settings": Refinement()}, "DDQNSettings = Refinement"),
+            ("OLNPO", {"refinement": "one-shot"}, "Refinement = 'one-shot' is not allowed"),
+            ("OLNPO", {"seed": None}, "seed = None is not allowed: it should be a whole number, 0 or more"),
+            ("INTO", {"seed": 1.5}, "seed = 1.5 is not allowed"),
+            ("OLNPO", {"scenario": "paper"}, "preset = 'paper' is not allowed"),
+            (
+                "INTO",
+                {"settings": {"batch_size": 50, "replay_size": 40}},
+                "replay_size = 40 .* at least batch_size = 50",
+            ),
+        ],
+    )
+    def test_arguments_that_are_refused(self, name, arguments, message) -> None:
+        with pytest.raises(SettingError, match=message):
+            make_agent(name, **{"scenario": TINY, **arguments})
+
     def test_an_agent_has_to_act(self) -> None:
         with pytest.raises(TypeError, match="act"):
             Agent(TINY)
@@ -56,6 +90,13 @@ class TestEveryAgent:
     def test_steps_any_system(self, name, scenario, seed) -> None:
         state = random_state(scenario, seed)
         assert_guarantees(scenario, state, make_agent(name, scenario).act(state))
+
+    @pytest.mark.parametrize("name", AGENTS)
+    def test_a_state_of_other_devices_or_bss_is_refused(self, name) -> None:
+        agent = small_agent(name, TINY)
+        for devices in ((3, 4, 6), (6, 6)):
+            with pytest.raises(SettingError, match="it should be one of 12 devices and 3 BSs, as devices ="):
+                agent.decide(PhysicalSystem(Scenario(devices=devices)).state)
 
     @pytest.mark.parametrize("devices", [(4,), (1, 1), (2, 3, 1, 2, 1)])
     @pytest.mark.parametrize("name", ["INTO", "DDQN"])

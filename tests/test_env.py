@@ -1,18 +1,26 @@
 """mecsim/CollaborativeMEC-v0, one twin and many: what Gymnasium expects, seeding, and true action masks."""
 
+import copy
+import pickle
+import re
 from dataclasses import replace
+from unittest.mock import Mock
 
 import gymnasium
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector.utils import CloudpickleWrapper, batch_space
+from gymnasium.wrappers import TimeLimit
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from worlds import TINY, random_placement, scenarios, seeds
 
 from mecsim.env import ID, CollaborativeMEC, CollaborativeMECVector
+from mecsim.explore import drawing
 from mecsim.refinement import Refinement, fit_capacity, keep_affordable, refine, refine_discrete
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.settings import SettingError
@@ -72,6 +80,23 @@ class TestOneAndMany:
         with pytest.raises(gymnasium.error.ResetNeeded, match="reset"):
             env.step(env.action_space.sample())
 
+    def test_seeds_are_of_any_integer_type_and_of_no_other(self, make) -> None:
+        env = make(scenario=TINY)
+        assert np.array_equal(env.reset(seed=np.int64(5))[0], env.reset(seed=5)[0])
+        for seed in ("5", 1.5, True, -1):
+            with pytest.raises(
+                SettingError, match=f"seed = {seed!r} is not allowed: it should be a whole number"
+            ):
+                env.reset(seed=seed)
+
+    def test_an_action_of_another_shape_is_refused(self, make) -> None:
+        env = make(scenario=TINY)
+        env.reset(seed=0)
+        action = np.ones(env.action_space.shape, np.float32)
+        for wrong in (action[None], action[..., :-1], np.append(action, 1), action[0], 1.0):
+            with pytest.raises(SettingError, match=rf"{re.escape(str(action.shape))}\.$"):
+                env.step(wrong)
+
     def test_a_nan_is_refused(self, make) -> None:
         env = make(scenario=TINY)
         env.reset(seed=0)
@@ -97,6 +122,115 @@ class TestOneAndMany:
 
     def test_unseeded_worlds_differ(self, make) -> None:
         assert episode(make(scenario=TINY), None) != episode(make(scenario=TINY), None)
+
+
+class TestRendering:
+    def test_a_picture_of_the_last_slot(self) -> None:
+        env = gymnasium.make(f"mecsim.env:{ID}", scenario=TINY, render_mode="rgb_array")
+        env.reset(seed=3)
+        frames = [env.render()]
+        for _ in range(2):
+            env.step(env.action_space.sample())
+            frames.append(env.render())
+        assert {(frame.shape, frame.dtype.name) for frame in frames} == {((540, 840, 3), "uint8")}
+        assert not np.array_equal(frames[0], frames[1])
+        assert not np.array_equal(frames[1], frames[2])
+
+    def test_each_twin_has_the_picture_that_it_has_alone(self) -> None:
+        many, single = (
+            made(2, scenario=TINY, render_mode="rgb_array"),
+            one(scenario=TINY, render_mode="rgb_array"),
+        )
+        actions = many.reset(seed=3) and proposals(many, 0)
+        single.reset(seed=4)
+        many.step(actions)
+        single.step(actions[1])
+        assert np.array_equal(many.render()[1], single.render())
+        many.reset(seed=4, options={"reset_mask": np.array([True, False])})
+        single.reset(seed=4)
+        assert np.array_equal(many.render()[0], single.render())
+
+    @ONE_AND_MANY
+    def test_without_a_mode_there_is_nothing_to_show(self, make) -> None:
+        env = make(scenario=TINY)
+        env.reset(seed=0)
+        with pytest.warns(UserWarning, match="render_mode='rgb_array'"):
+            assert env.render() is None
+
+    def test_to_a_human_without_a_screen_nothing_is_shown(self) -> None:
+        env = one(scenario=TINY, render_mode="human")
+        env.reset(seed=0)
+        env.step(env.action_space.sample())
+        assert env.render() is None
+        env.close()
+        assert not plt.get_fignums()
+
+    def test_to_a_human_in_a_notebook_one_picture_is_redrawn(self, monkeypatch) -> None:
+        display = Mock()
+        monkeypatch.setattr(drawing, "get_ipython", lambda: Mock(kernel="a kernel"))
+        monkeypatch.setattr(drawing, "displayed", Mock(return_value=display))
+        env = one(scenario=TINY, render_mode="human")
+        env.reset(seed=0)
+        env.step(env.action_space.sample())
+        assert drawing.displayed.call_count == display.update.call_count == 1
+        assert display.update.call_args.args[0].size == (840, 540)
+
+    def test_to_a_human_with_a_screen_a_window_opens_and_is_closed(self, monkeypatch) -> None:
+        monkeypatch.setattr(plt, "get_backend", lambda: "TkAgg")
+        monkeypatch.setattr(plt, "pause", Mock())
+        env = one(scenario=TINY, render_mode="human")
+        env.reset(seed=0)
+        env.step(env.action_space.sample())
+        assert plt.get_figlabels() == ["mecsim"]
+        assert plt.pause.call_count == 2
+        env.close()
+        assert not plt.get_figlabels()
+
+    def test_an_unknown_mode_is_refused(self) -> None:
+        with pytest.raises(
+            SettingError, match=r"render_mode = 'ansi' is not allowed: .* None, 'rgb_array', 'human'"
+        ):
+            CollaborativeMEC(TINY, render_mode="ansi")
+
+
+def same_future(
+    env: gymnasium.Env | VectorEnv, other: gymnasium.Env | VectorEnv, seed: int | None = None
+) -> bool:
+    """Do both go on with the same bits, from where they are or from a seed?"""
+    slots = []
+    for each in (env, other):
+        if seed is not None:
+            each.reset(seed=seed)
+        taken = (each.step(proposals(each, slot))[:2] for slot in range(3))
+        slots.append([(seen.tobytes(), np.asarray(reward).tobytes()) for seen, reward in taken])
+        slots[-1].append(each.reset()[0].tobytes())
+    return slots[0] == slots[1]
+
+
+class TestCopies:
+    @pytest.mark.parametrize("settings", [{}, {"scenario": TINY, "refinement": Refinement(cpu="actor")}])
+    @pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+    def test_a_spec_goes_through_json_and_pickle(self, make, settings) -> None:
+        settings = {"scenario": {"devices": [2, 3]}, "max_episode_steps": 2, **settings}
+        env = make(ID, **settings)
+        for spec in (EnvSpec.from_json(env.spec.to_json()), pickle.loads(pickle.dumps(env.spec))):
+            again = make(spec)
+            assert again.unwrapped.scenario == env.unwrapped.scenario
+            assert again.unwrapped.refinement == env.unwrapped.refinement
+            assert again.spec == env.spec
+            assert same_future(env, again, seed=1)
+
+    @ONE_AND_MANY
+    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+    def test_a_copy_goes_on_with_the_same_bits(self, make, copied) -> None:
+        env = make(scenario=TINY)
+        assert same_future(env, copied(env), seed=1)
+        assert same_future(env, copied(env))
+
+    def test_other_processes_take_it(self) -> None:
+        """As `AsyncVectorEnv` and `SubprocVecEnv` send it; a process of its own is left out, which takes seconds."""
+        sent = pickle.dumps(CloudpickleWrapper(lambda: CollaborativeMEC(TINY)))
+        assert same_future(CollaborativeMEC(TINY), pickle.loads(sent).fn(), seed=1)
 
 
 class TestSpaces:
@@ -183,24 +317,78 @@ class TestVectorInterface:
         assert isinstance(env, CollaborativeMECVector)
         assert (env.num_envs, env.spec.id, env.scenario) == (5, ID, TINY)
 
-    def test_nothing_ends_so_that_nothing_is_reset_automatically(self) -> None:
-        assert made(2, scenario=TINY).metadata["autoreset_mode"] is AutoresetMode.DISABLED
-
     def test_wrappers_take_it(self) -> None:
-        env = gymnasium.wrappers.vector.RecordEpisodeStatistics(made(3, scenario=TINY))
+        wrappers = gymnasium.wrappers.vector
+        env = wrappers.NormalizeReward(
+            wrappers.NormalizeObservation(made(3, scenario=TINY, max_episode_steps=4))
+        )
+        env = wrappers.RecordEpisodeStatistics(env)
         env.reset(seed=1)
-        _, rewards, *_ = env.step(proposals(env, 0))
-        assert rewards.shape == (3,)
+        for slot in range(4):
+            observations, rewards, _, _, infos = env.step(proposals(env, slot))
+            assert observations.shape == (3, env.unwrapped.encoder.state_size)
+            assert rewards.shape == (3,)
+        assert infos["episode"]["l"].tolist() == [4, 4, 4]
         env.close()
 
-    def test_a_reset_of_some_twins_is_refused(self) -> None:
-        with pytest.raises(SettingError, match="reset_mask is not allowed"):
-            made(2, scenario=TINY).reset(options={"reset_mask": np.array([True, False])})
+    @pytest.mark.parametrize("mask", [[True], [False] * 3, [1, 0, 1], None])
+    def test_a_mask_that_names_no_twins_is_refused(self, mask) -> None:
+        with pytest.raises(SettingError, match=r"reset_mask = .* is not allowed: it should hold 3 booleans"):
+            made(3, scenario=TINY).reset(options={"reset_mask": mask})
+
+    def test_an_action_of_another_shape_is_refused_where_a_twin_starts_anew_as_well(self) -> None:
+        env = made(2, scenario=TINY, max_episode_steps=2)
+        env.reset(seed=0)
+        env.step(proposals(env, 0))
+        env.reset(options={"reset_mask": np.array([True, False])})
+        env.step(proposals(env, 1))
+        with pytest.raises(SettingError, match="action of shape"):
+            env.step(proposals(env, 2)[0])
+
+    def test_no_limit(self) -> None:
+        env = made(2, scenario=TINY, max_episode_steps=-1)
+        env.reset(seed=0)
+        assert not env.step(proposals(env, 0))[3].any()
+
+    def test_without_autoreset_an_episode_that_has_ended_waits_for_a_reset(self) -> None:
+        env = made(2, scenario=TINY, max_episode_steps=1, autoreset_mode="Disabled")
+        env.reset(seed=0)
+        env.step(proposals(env, 0))
+        with pytest.raises(gymnasium.error.ResetNeeded, match="reset_mask"):
+            env.step(proposals(env, 1))
 
     @pytest.mark.parametrize("seed", [[1, 2], [1, 2, 3, 4]])
     def test_there_is_one_seed_for_each_twin(self, seed) -> None:
         with pytest.raises(ValueError, match="it should be one number, or one for each of the 3 twins"):
             made(3, scenario=TINY).reset(seed=seed)
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"num_envs": 0}, "num_envs = 0 is not allowed: it should be a whole number, 1 or more"),
+            ({"max_episode_steps": 0}, "max_episode_steps = 0 is not allowed"),
+            ({"render_mode": "human"}, "render_mode = 'human' is not allowed: .* one of None, 'rgb_array'"),
+            (
+                {"autoreset_mode": "never"},
+                "autoreset_mode = 'never' is not allowed: .* one of 'NextStep', 'SameStep'",
+            ),
+            ({"scenario": 5}, "Scenario = 5 is not allowed"),
+        ],
+    )
+    def test_settings_that_are_refused(self, settings, message) -> None:
+        with pytest.raises(SettingError, match=message):
+            CollaborativeMECVector(**{"scenario": TINY, **settings})
+
+
+def assert_same_infos(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        if isinstance(value, dict):
+            assert_same_infos(value, other[name])
+        else:
+            assert value.dtype == other[name].dtype
+            pairs = zip(value, other[name], strict=True)
+            assert all(np.array_equal(mine, its) for mine, its in pairs), name
 
 
 class TestEqualsSingleEnvironments:
@@ -208,10 +396,18 @@ class TestEqualsSingleEnvironments:
 
     @staticmethod
     def pair(
-        scenario: Scenario, num_envs: int, refinement: Refinement | None = None
+        scenario: Scenario,
+        num_envs: int,
+        refinement: Refinement | None = None,
+        max_episode_steps: int = 100,
+        mode: AutoresetMode = AutoresetMode.NEXT_STEP,
     ) -> tuple[VectorEnv, SyncVectorEnv]:
-        singles = [lambda: CollaborativeMEC(scenario, refinement) for _ in range(num_envs)]
-        return made(num_envs, scenario=scenario, refinement=refinement), SyncVectorEnv(singles)
+        def single() -> gymnasium.Env:
+            return TimeLimit(CollaborativeMEC(scenario, refinement), max_episode_steps)
+
+        settings = {"refinement": refinement, "max_episode_steps": max_episode_steps, "autoreset_mode": mode}
+        slow = SyncVectorEnv([single] * num_envs, autoreset_mode=mode)
+        return made(num_envs, scenario=scenario, **settings), slow
 
     @staticmethod
     def check_slots(fast: VectorEnv, slow: SyncVectorEnv, slots: int = 6) -> float:
@@ -222,8 +418,7 @@ class TestEqualsSingleEnvironments:
             for one, other in zip(ones[:4], others[:4], strict=True):
                 assert one.dtype == other.dtype
                 assert np.array_equal(one, other)
-            assert ones[4].keys() == others[4].keys()
-            assert all(np.array_equal(ones[4][key], others[4][key]) for key in ones[4])
+            assert_same_infos(ones[4], others[4])
             earned += ones[1].sum()
         return earned
 
@@ -247,3 +442,43 @@ class TestEqualsSingleEnvironments:
         for again in (seed, None, None):
             assert np.array_equal(fast.reset(seed=again)[0], slow.reset(seed=again)[0])
             self.check_slots(fast, slow, slots=2)
+
+    @pytest.mark.parametrize("mode", AutoresetMode)
+    @pytest.mark.parametrize(
+        "changes", [{}, {"fading": "ar1"}, {"fading": "path_loss", "power_drawn": "each slot"}]
+    )
+    def test_episodes_that_end_together_or_each_in_its_turn(self, mode, changes) -> None:
+        fast, slow = self.pair(TINY.replace(**changes), 3, max_episode_steps=4, mode=mode)
+        fast.reset(seed=3)
+        slow.reset(seed=3)
+        if mode is not AutoresetMode.DISABLED:
+            self.check_slots(fast, slow, slots=7)
+        self.check_slots(fast, slow, slots=2)
+        some = np.array([True, False, True])
+        for seed in (None, [5, 6, 7]):
+            fast_seen, slow_seen = (
+                env.reset(seed=seed, options={"reset_mask": some}) for env in (fast, slow)
+            )
+            assert np.array_equal(fast_seen[0], slow_seen[0])
+            self.check_slots(fast, slow, slots=1)
+        if mode is not AutoresetMode.DISABLED:
+            assert self.check_slots(fast, slow, slots=9) > 0
+
+
+LEARNERS = {
+    "PPO": {"n_steps": 100, "batch_size": 50, "n_epochs": 1},
+    "SAC": {"learning_starts": 100, "batch_size": 16, "train_freq": 4},
+    "DDPG": {"learning_starts": 100, "batch_size": 16, "train_freq": 4},
+}
+
+
+class TestStableBaselines3:
+    @pytest.mark.parametrize("name", LEARNERS)
+    def test_its_learners_train(self, name) -> None:
+        library = pytest.importorskip("stable_baselines3", reason="it comes with the extra `bench`")
+        env = gymnasium.make(ID, scenario=Scenario(devices=(2, 2)), max_episode_steps=50)
+        learner = getattr(library, name)(
+            "MlpPolicy", env, policy_kwargs={"net_arch": [16]}, seed=0, device="cpu", **LEARNERS[name]
+        )
+        learner.learn(200)
+        assert [episode["l"] for episode in learner.ep_info_buffer] == [50] * 4

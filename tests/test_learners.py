@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -214,6 +215,30 @@ class TestEither:
         assert torch.equal(torch.rand(2), expected)
         assert bits(small(name)) == bits(one)
         assert bits(small(name, 1)) != bits(one)
+
+    def test_on_a_machine_of_many_gpus_their_streams_are_left_alone(self, name, monkeypatch) -> None:
+        expected = bits(small(name))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        monkeypatch.setattr(torch.cuda, "manual_seed_all", Mock(side_effect=AssertionError))
+        assert bits(small(name)) == expected
+
+    def test_torch_s_and_numpy_s_global_settings_change_no_bit(self, name) -> None:
+        def trained() -> tuple:
+            agent = small(name)
+            return train(agent, DigitalTwin(WORLD, 7), 12, progress=False).tobytes(), bits(agent)
+
+        expected = trained()
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
+        torch.set_grad_enabled(False)
+        try:
+            with np.errstate(all="raise"):
+                assert trained() == expected
+        finally:
+            torch.set_default_dtype(torch.float32)
+            torch.set_default_device(None)
+            torch.set_grad_enabled(True)
 
 
 class TestINTO:

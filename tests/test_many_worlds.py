@@ -278,7 +278,11 @@ class TestBorders:
             ([TINY, TINY.replace(fading="ar1")], 0, "fading = .* should differ in numbers alone"),
             ([TINY, TINY.replace(links="line")], 0, "links = .* should differ in numbers alone"),
             ([TINY, Scenario(devices=(4, 3, 5))], 0, "devices = .* should differ in numbers alone"),
-            ("calibrated", 0, "scenario = 'calibrated' is not allowed: it should be a Scenario"),
+            (5, 0, "Scenario = 5 is not allowed: it should be Scenario"),
+            (TINY, "12", "seed = '12' is not allowed: it should be a whole number, 0 or more"),
+            (TINY, 1.5, "seed = 1.5 is not allowed"),
+            (TINY, [1, True], "seed = True is not allowed"),
+            (TINY, None, "seed = None is not allowed"),
         ],
     )
     def test_what_is_refused(self, scenario, seed, message) -> None:

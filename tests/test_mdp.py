@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from worlds import TINY, random_placement, random_state, scenarios, seeds, stacked
 
+from mecsim.agents import make_agent
 from mecsim.mdp import Encoder
 from mecsim.refinement import nearest_discrete, refine_discrete
-from mecsim.scenario import PRESETS, Scenario
+from mecsim.scenario import LARGEST, PRESETS, SMALLEST, Scenario
+from mecsim.settings import SettingError
 from mecsim.system import Action, PhysicalSystem
+from mecsim.twin import DigitalTwin
 
 
 def test_sizes_at_the_paper_s_size() -> None:
@@ -139,3 +143,49 @@ def test_the_reward_scale_makes_all_awards_one() -> None:
     # Mean award 2: 3 devices at xi = 3 and 9 at 1 are 3 x 6 + 9 x 2 = 36.
     assert Encoder(TINY.replace(award_scale=(3.0, 1.0, 1.0))).reward_scale == pytest.approx(1 / 36)
     assert Encoder(Scenario()).reward_scale == pytest.approx(1 / 330)
+
+
+EXTREMES = st.sampled_from([SMALLEST, 1e-20, 1e-10, 1.0, 1e10, 1e20, LARGEST])
+RANGES = st.tuples(EXTREMES, EXTREMES).map(sorted)
+FIELDS = {
+    **dict.fromkeys(["size_bits", "density_cycles_per_bit", "award", "power_w", "harvest_w"], RANGES),
+    **dict.fromkeys(["noise_w_per_hz", "link_bps", "mean_gain", "battery_j", "initial_energy_j"], EXTREMES),
+    **dict.fromkeys(
+        ["bandwidth_hz", "cpu_hz", "award_scale", "size_scale", "gain_scale"], st.tuples(EXTREMES, EXTREMES)
+    ),
+    "deadline_s": RANGES,
+    "tau_s": st.just(LARGEST),
+    "interference": st.sampled_from([0.0, 1e-300, 1.0]),
+    "path_loss_exponent": st.sampled_from([SMALLEST, 20.0]),
+    "fading": st.sampled_from(["exponential", "path_loss", "ar1"]),
+    "state_rate": st.sampled_from(["interference-free", "all-transmit", "last-slot"]),
+}
+
+
+@given(st.fixed_dictionaries({}, optional=FIELDS), seeds)
+@hypothesis_settings(max_examples=60)
+@pytest.mark.parametrize("name", ["all-on", "thrifty"])
+def test_whatever_a_scenario_allows_what_is_seen_and_earned_are_numbers(name, changes, seed) -> None:
+    scenario = Scenario(devices=(2, 3), **{"tau_s": LARGEST, **changes})
+    encoder, twin, agent = Encoder(scenario), DigitalTwin(scenario, seed), make_agent(name, scenario)
+    for _ in range(2):
+        assert np.abs(encoder.encode(twin.state)).max() <= 1.0  # False of a NaN
+        action = agent.act(twin.state)
+        assert np.isfinite(encoder.executed(action, twin.state.cpu_hz)).all()
+        result = twin.step(action)
+        assert np.isfinite(result.income * encoder.reward_scale)
+        assert not np.isnan(result.delay_s).any()
+        assert not np.isnan(result.rate_bps).any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "allowed"),
+    [
+        ({"mean_gain": 1e-31}, "between 1e-30 and 1e"),
+        ({"initial_energy_j": 1e31}, "between 1e-30 and 1e"),
+        ({"path_loss_exponent": 21}, "less than or equal to 20"),
+    ],
+)
+def test_numbers_that_physics_cannot_be_worked_out_from_are_refused(changes, allowed) -> None:
+    with pytest.raises(SettingError, match=f"it should be {allowed}"):
+        Scenario(**changes)

@@ -24,6 +24,7 @@ from worlds import (
     stacked_protos,
 )
 
+from mecsim.mdp import Encoder
 from mecsim.reference import literal
 from mecsim.refinement import (
     ProtoAction,
@@ -36,7 +37,8 @@ from mecsim.refinement import (
 )
 from mecsim.scenario import PRESETS, Scenario
 from mecsim.settings import SettingError
-from mecsim.system import Action, PhysicalSystem, SystemState, outcome, uplink
+from mecsim.system import Action, PhysicalSystem, SystemState, feasible, outcome, uplink
+from mecsim.twin import DigitalTwin
 
 READINGS = ("reassess", "one-shot")
 SMALL = st.integers(1, 3)
@@ -337,3 +339,84 @@ class TestByHand:
             assert same_bits(state, before[0])
             assert same_bits(proto, before[1])
             assert np.array_equal(placement, before[2])
+
+
+class TestShapes:
+    """Of TINY's 12 devices and 3 BSs; each wrong shape is named with the one that is wanted."""
+
+    STATE = random_state(TINY, 1)
+    PROTO = random_proto(TINY, 1)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (
+                {"offload": np.ones(13)},
+                r"offload of shape \(13,\) is not allowed: .* the shape \(12,\), as devices",
+            ),
+            ({"peer": np.ones((12, 4))}, r"peer of shape \(12, 4\) .* the shape \(12, 3\)"),
+            ({"peer": np.ones(12)}, r"peer of shape \(12,\) .* the shape \(12, 3\)"),
+            ({"cpu_share": np.ones((11, 3))}, r"cpu_share of shape \(11, 3\)"),
+            ({"order": np.ones((3, 12))}, r"order of shape \(3, 12\)"),
+        ],
+    )
+    def test_of_a_proto_action(self, changes, message) -> None:
+        with pytest.raises(SettingError, match=message):
+            refine(TINY, self.STATE, self.PROTO._replace(**changes))
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda placement: refine_discrete(TINY, TestShapes.STATE, placement),
+            lambda placement: keep_affordable(TINY, TestShapes.STATE, placement),
+            lambda placement: fit_capacity(TINY, TestShapes.STATE, placement),
+            lambda placement: outcome(TINY, TestShapes.STATE, Action(placement, np.zeros(placement.shape))),
+            lambda placement: feasible(TINY, TestShapes.STATE, placement),
+            lambda placement: DigitalTwin(TINY).what_if(Action(placement, np.zeros(placement.shape))),
+            lambda placement: PhysicalSystem(TINY).step(Action(placement, np.zeros(placement.shape))),
+        ],
+    )
+    def test_of_a_placement(self, call) -> None:
+        with pytest.raises(
+            SettingError, match=r"of shape \(11,\) is not allowed: it should have the shape \(12,\)"
+        ):
+            call(np.zeros(11, int))
+
+    @pytest.mark.parametrize("bad", [np.full(12, 3), np.full((2, 12), 7), np.full(12, 0.5)])
+    def test_a_bs_that_is_not_there_is_refused(self, bad) -> None:
+        for call in (
+            lambda: refine_discrete(TINY, self.STATE, bad),
+            lambda: outcome(TINY, self.STATE, Action(bad, np.ones(bad.shape))),
+        ):
+            with pytest.raises(
+                SettingError, match=r"it should hold whole numbers, the BS of a task \(0..2\) or -1"
+            ):
+                call()
+
+    def test_of_the_worlds(self) -> None:
+        states, placement = PhysicalSystem(TINY, [1, 2]).state, np.zeros((3, 12), int)
+        with pytest.raises(SettingError, match=r"of shape \(3, 12\) .* \(2, 12\)"):
+            refine_discrete(TINY, states, placement)
+        with pytest.raises(SettingError, match=r"report of shape \(2, 12\) .* the twin's, \(12,\)"):
+            DigitalTwin(TINY).update(states)
+
+    def test_of_the_state(self) -> None:
+        other = Scenario(devices=(6, 6))
+        for call in (
+            lambda: refine(other, self.STATE, self.PROTO),
+            lambda: Encoder(other).encode(self.STATE),
+            lambda: DigitalTwin(other).update(self.STATE),
+            lambda: PhysicalSystem(other).restore(PhysicalSystem(TINY).snapshot()),
+        ):
+            with pytest.raises(
+                SettingError, match=r"it should be one of 12 devices and 2 BSs, as devices = \(6, 6\)"
+            ):
+                call()
+
+    def test_of_vectors(self) -> None:
+        encoder = Encoder(TINY)
+        for size in (encoder.action_size + 1, encoder.action_size - 3):
+            with pytest.raises(SettingError, match=rf"of shape \({size},\) .* the shape \(..., {12 * 7}\)"):
+                encoder.proto(np.ones(size, np.float32))
+        with pytest.raises(SettingError, match=r"placement of shape \(11,\)"):
+            encoder.executed(Action(np.zeros(11, int), np.ones(11)), self.STATE.cpu_hz)

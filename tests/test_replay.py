@@ -51,6 +51,26 @@ def test_shapes_and_types() -> None:
     assert choices.sample(1).action.dtype == torch.int64
 
 
+@pytest.mark.parametrize("more", [0, 1, 2, 3, 4, 9])
+def test_where_a_learner_goes_on_in_another_world_the_last_tuple_keeps_its_own_next_state(more) -> None:
+    """After 7 tuples of one world come some of another, whose states start at 100."""
+    replay = filled(7)
+    for t in range(100, 100 + more):
+        replay.store(state(t), np.array([t], np.float32), 10.0 * t, state(t + 1))
+    again = filled(1, seed=9)
+    again.restore(replay.tensors(), replay.position())
+    batches = [memory.sample(300) for memory in (replay, again)]
+    for batch in batches:
+        assert set(batch.state[:, 0].tolist()) == set([*range(7), *range(100, 100 + more)][-5:])
+        assert torch.equal(batch.next_state, batch.state + torch.tensor([1.0, -1.0]))
+    assert torch.equal(batches[0].state, batches[1].state)
+    assert len(replay.tensors()) == (
+        4 if 1 <= more <= 4 else 3
+    )  # without a seam, a checkpoint is as it always was
+    again.store(state(500), np.zeros(1, np.float32), 0.0, state(501))
+    assert torch.equal((batch := again.sample(300)).next_state, batch.state + torch.tensor([1.0, -1.0]))
+
+
 def test_what_is_stored_is_copied() -> None:
     replay, seen = Replay(5, 2, 1, 0, CPU), state(3)
     replay.store(seen, np.zeros(1, np.float32), 0.0, state(4))

@@ -240,3 +240,18 @@ class TestRecord:
             assert hash(one) == hash(scenario)
         assert scenario != scenario.replace(tau_s=scenario.tau_s + 1)
         assert scenario != "calibrated"
+
+
+def test_what_is_obviously_meant_is_taken() -> None:
+    written = Scenario(devices=np.array([3, 4]), cpu_hz="5e9", size_bits=["5e4", 8e4], tau_s=np.float32(3))
+    assert written == Scenario(devices=(3, 4))
+    assert Scenario.of("printed") == Scenario.preset("printed")
+    assert Scenario.of({"devices": [3, 4]}) == written
+    with pytest.raises(
+        SettingError, match=r"devices = 10 is not allowed: .* of each BS, such as \(30, 55, 80\)"
+    ):
+        Scenario(devices=10)
+    with pytest.raises(
+        SettingError, match="cpu_hz = 'fast' is not allowed: it should be one number, or one for each BS"
+    ):
+        Scenario(cpu_hz="fast")

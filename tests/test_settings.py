@@ -4,11 +4,12 @@ import copy
 import pickle
 from typing import Annotated, Literal
 
+import numpy as np
 import pytest
 from pydantic import Field, ValidationError
 
 from mecsim.scenario import Scenario
-from mecsim.settings import Changes, FrozenDict, SettingError, Settings
+from mecsim.settings import Changes, FrozenDict, SettingError, Settings, whole_number
 
 
 class Kettle(Settings):
@@ -109,6 +110,49 @@ def test_frozen_all_the_way_down() -> None:
     assert {**pot.changes, "x": 1}["x"] == 1
     assert hash(Pot(changes={"a": 1, "b": 2})) == hash(Pot(changes={"b": 2, "a": 1}))
     assert Pot().replace(changes={"a": [1]}).changes == {"a": (1,)}
+
+
+def test_whatever_pydantic_calls_a_copy_or_a_record_is_validated() -> None:
+    kettle = Kettle(lid="off")
+    for made in (
+        kettle.copy(update={"litres": 2}),
+        kettle.__replace__(litres=2),
+        Kettle.model_construct(litres=2, lid="off"),
+    ):
+        assert made == Kettle(litres=2, lid="off")
+    for call in (kettle.copy, lambda update: kettle.__replace__(**update)):
+        with pytest.raises(SettingError, match=r"Kettle\.litres = 5"):
+            call(update={"litres": 5})
+    with pytest.raises(SettingError, match=r"Kettle\.litres = 5"):
+        Kettle.model_construct(litres=5)
+
+
+def test_what_an_argument_stands_for() -> None:
+    kettle = Kettle(lid="off")
+    assert Kettle.of(kettle) is kettle
+    assert Kettle.of({"lid": "off"}) == kettle
+    assert Kettle.of(None) == Kettle()
+    with pytest.raises(
+        SettingError, match=r"Kettle = 3 is not allowed: it should be Kettle\(...\), or a dict of its fields"
+    ):
+        Kettle.of(3)
+    with pytest.raises(SettingError, match="Kettle = Pot"):
+        Kettle.of(Pot())
+    with pytest.raises(SettingError, match="did you mean 'lid'"):
+        Kettle.of({"lids": "on"})
+
+
+@pytest.mark.parametrize("given", [3, np.int64(3), np.uint8(3), np.array(3)])
+def test_a_whole_number_is_of_any_integer_type(given) -> None:
+    assert type(whole_number("slots", given)) is int
+
+
+@pytest.mark.parametrize("given", [None, "1", 1.5, 1.0, True, np.True_, -1, [1]])
+def test_what_is_no_whole_number_is_refused(given) -> None:
+    with pytest.raises(
+        SettingError, match=r"slots = .* is not allowed: it should be a whole number, 0 or more\."
+    ):
+        whole_number("slots", given)
 
 
 def test_a_copy_with_changes_is_validated_and_keeps_nothing_worked_out_before() -> None:

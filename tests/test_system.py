@@ -356,7 +356,7 @@ def test_every_seed_and_name_has_a_stream_of_its_own_the_same_each_time() -> Non
 
 
 def test_a_bad_seed_or_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="seed = -1 is not allowed: it should be 0 or more"):
+    with pytest.raises(ValueError, match="seed = -1 is not allowed: it should be a whole number, 0 or more"):
         stream(-1, "tasks")
     with pytest.raises(ValueError, match="weather"):
         stream(0, "weather")

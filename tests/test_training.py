@@ -9,13 +9,17 @@ from worlds import TINY, place, random_placement, same_bits
 
 from mecsim.agents import Agent, make_agent
 from mecsim.refinement import refine_discrete
+from mecsim.scenario import Scenario
+from mecsim.settings import SettingError
 from mecsim.system import Action, PhysicalSystem, SystemState
-from mecsim.training import Callback, keep_freed_memory, rollout, train
+from mecsim.training import Callback, keep_freed_memory, rollout, states_met, train
 from mecsim.twin import Deviation, DigitalTwin
 
 
 class Recorder:
     """A learner that writes down what it is asked to do."""
+
+    scenario = TINY
 
     def __init__(self) -> None:
         self.calls: list[tuple] = []
@@ -87,6 +91,35 @@ def test_a_bar_shows_the_running_income(capsys) -> None:
     shown = capsys.readouterr().err
     assert "3/3" in shown
     assert f"income={incomes.mean():.1f}" in shown
+
+
+def test_partners_are_of_the_same_devices_and_may_differ_in_numbers() -> None:
+    agent, other = make_agent("OLNPO", Scenario(devices=(3, 4))), Scenario(devices=(4, 3))
+    message = (
+        r"agent of devices = \(3, 4\) is not allowed: it should be one of the devices of the {}, \(4, 3\)"
+    )
+    for call, partner in (
+        (lambda: rollout(agent, PhysicalSystem(other), 1), "system"),
+        (lambda: rollout(agent, PhysicalSystem(agent.scenario), 1, DigitalTwin(other)), "twin"),
+        (lambda: next(states_met(agent, DigitalTwin(other))), "twin"),
+        (lambda: train(agent, DigitalTwin(other), 1), "twin"),
+    ):
+        with pytest.raises(SettingError, match=message.format(partner)):
+            call()
+    assert len(rollout(agent, PhysicalSystem(agent.scenario.replace(cpu_hz=1e9, links=())), 2).income) == 2
+
+
+@pytest.mark.parametrize("slots", [-1, 1.5, "3", None])
+def test_slots_are_a_whole_number(slots) -> None:
+    with pytest.raises(
+        SettingError, match=r"slots = .* is not allowed: it should be a whole number, 0 or more"
+    ):
+        train(Recorder(), DigitalTwin(TINY), slots)
+    for bad in (slots, 0):
+        with pytest.raises(
+            SettingError, match=r"slots = .* is not allowed: it should be a whole number, 1 or more"
+        ):
+            rollout(make_agent("OLNPO", TINY), PhysicalSystem(TINY), bad)
 
 
 class Witness(Agent):

@@ -9,10 +9,12 @@ import pytest
 from scipy import stats
 from worlds import TINY, place, random_placement, same_bits
 
+from mecsim.agents import make_agent
 from mecsim.refinement import refine_discrete
-from mecsim.scenario import PRESETS, Scenario
+from mecsim.scenario import PRESETS, Scenario, ScenarioStack
 from mecsim.settings import SettingError
 from mecsim.system import Action, PhysicalSystem, SystemState
+from mecsim.training import rollout
 from mecsim.twin import Deviation, DigitalTwin
 
 SLOTS = 12
@@ -249,3 +251,26 @@ def test_a_snapshot_of_a_twin_that_follows_a_plant_survives_json(deviation, stop
             restored.step(action)
         twin.step(action)
         plant.step(action)
+
+
+def test_some_of_many_worlds_start_anew_and_the_others_go_on() -> None:
+    own = [TINY.replace(fading="ar1"), TINY.replace(fading="ar1", cpu_hz=1e9)]
+    deviation = {"gain_noise": 0.2, "update_every": 3, "outdated": {"link_bps": 1e6}}
+    many, first = DigitalTwin(own, [1, 2], deviation), DigitalTwin(own[0], 1, deviation)
+    everyone = make_agent("all-on", ScenarioStack(own))
+    for twin in (many, first):
+        rollout(everyone if twin is many else make_agent("all-on", own[0]), twin, 2)
+    seen = many.state.gain.copy()
+    many.restart([1], [9])
+    singles = [first, DigitalTwin(own[1], 9, deviation)]
+    assert np.array_equal(seen[0], many.state.gain[0])
+    assert [single.state.gain.tolist() for single in singles] == many.state.gain.tolist()
+    report = replace(PhysicalSystem(own, [5, 6]).state, slot=1)  # between two measurements, so that h is held
+    for number, twin in enumerate(singles):
+        twin.update(report.world(number))
+    many.update(report)
+    assert [single.state.gain.tolist() for single in singles] == many.state.gain.tolist()
+    for _ in range(3):
+        pairs = zip(singles, own, strict=True)
+        alone = [single.step(make_agent("all-on", one).act(single.state)) for single, one in pairs]
+        assert many.step(everyone.act(many.state)).income.tolist() == [float(one.income) for one in alone]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from importlib import import_module
+from inspect import signature
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import AfterValidator
 from mecsim.physics import Array, Bools, Ints
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario, ScenarioStack
-from mecsim.settings import SettingError
+from mecsim.settings import SettingError, whole_number
 from mecsim.system import Action, SystemState
 
 
@@ -47,9 +48,9 @@ class Agent(ABC):
     def __init__(
         self, scenario: Scenario | ScenarioStack, seed: int = 0, refinement: Refinement | None = None
     ) -> None:
-        self.scenario: Any = scenario
-        self.seed = seed
-        self.refinement = refinement or Refinement()
+        self.scenario: Any = scenario if isinstance(scenario, ScenarioStack) else Scenario.of(scenario)
+        self.seed = whole_number("seed", seed)
+        self.refinement = Refinement.of(refinement)
 
     @abstractmethod
     def act(self, state: SystemState) -> Action:
@@ -122,5 +123,15 @@ AgentName = Annotated[str, AfterValidator(_known)]
 
 
 def make_agent(name: str, scenario: Scenario | ScenarioStack, seed: int = 0, **arguments: Any) -> Agent:
-    """A new agent by its name; more arguments go to its class, such as `settings=INTOSettings(gamma=0.9)`."""
-    return agent_class(name)(scenario, seed, **arguments)
+    """A new agent by its name; more arguments go to its class, such as `settings={"gamma": 0.9}` to INTO.
+
+    Raises:
+        SettingError: no agent has that name, it takes no such argument, or a value is not allowed.
+    """
+    kind = agent_class(name)
+    try:
+        signature(kind).bind(scenario, seed, **arguments)
+    except TypeError as error:
+        takes = ", ".join(list(signature(kind).parameters))
+        raise SettingError(f"agent = {name!r}: {error}; it takes {takes}.") from None
+    return kind(scenario, seed, **arguments)

@@ -61,11 +61,11 @@ class DDQN(Learner):
         settings: DDQNSettings | None = None,
     ) -> None:
         super().__init__(scenario, seed, refinement)
-        self.settings = settings = settings or DDQNSettings()
+        self.settings = settings = DDQNSettings.of(settings)
         self.device = torch_device(settings.device)
-        self._choices = 1 + scenario.n_bs
-        states, devices = self.encoder.state_size, scenario.n_devices
-        with torch.random.fork_rng():
+        self._choices = 1 + self.scenario.n_bs
+        states, devices = self.encoder.state_size, self.scenario.n_devices
+        with torch.random.fork_rng(devices=[]):
             seed_networks(seed)
             self.q = mlp((states, *settings.hidden, devices * self._choices)).to(self.device)
         self.target_q = deepcopy(self.q)

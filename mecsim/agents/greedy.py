@@ -11,7 +11,7 @@ from mecsim.agents.base import Agent, Offer
 from mecsim.physics import Array, Ints
 from mecsim.refinement import Refinement, refine_discrete
 from mecsim.scenario import Scenario
-from mecsim.system import Action, SystemState
+from mecsim.system import Action, SystemState, check_shapes
 
 LIMITS = 32
 """Limits on the power of a cell that are tried."""
@@ -51,6 +51,7 @@ class Greedy(Agent):
 
     def _offer(self, state: SystemState) -> Ints:
         """The BS of each task after the three steps, -1 where it is discarded, (n_devices,)."""
+        check_shapes(self.scenario, state)
         slot = _Slot(self.scenario, state, self.price_per_j(state))
         with np.errstate(invalid="ignore", over="ignore"):
             placement = slot.filled(*slot.prices())
@@ -222,7 +223,7 @@ class Thrifty(Greedy):
 
     def __init__(self, scenario: Scenario, seed: int = 0, refinement: Refinement | None = None) -> None:
         super().__init__(scenario, seed, refinement)
-        self._mean_award = np.mean(scenario.award) * scenario.per_device("award_scale")
+        self._mean_award = np.mean(self.scenario.award) * self.scenario.per_device("award_scale")
 
     def price_per_j(self, state: SystemState) -> Array:
         """g_mean / Q: what each device's energy is worth to later slots, in income per J, (n_devices,)."""

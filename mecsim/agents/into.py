@@ -75,10 +75,10 @@ class INTO(Learner):
         settings: INTOSettings | None = None,
     ) -> None:
         super().__init__(scenario, seed, refinement)
-        self.settings = settings = settings or INTOSettings()
+        self.settings = settings = INTOSettings.of(settings)
         self.device = torch_device(settings.device)
         states, actions = self.encoder.state_size, self.encoder.action_size
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             seed_networks(seed)
             self.actor = mlp((states, *settings.actor_hidden, actions), nn.Sigmoid()).to(self.device)
             self.critic = Critic(states, actions, settings.critic_hidden).to(self.device)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from mecsim.agents.base import Agent
@@ -38,6 +38,15 @@ class LearnerSettings(Settings):
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.replay_size < self.batch_size:
+            raise ValueError(
+                f"replay_size = {self.replay_size} is not allowed: it should be at least batch_size = "
+                f"{self.batch_size}, as nothing is learnt before there is a mini-batch"
+            )
+        return self
+
 
 class Learner(Agent):
     """An agent that learns from every slot.
@@ -54,8 +63,8 @@ class Learner(Agent):
 
     def __init__(self, scenario: Scenario, seed: int, refinement: Refinement | None) -> None:
         super().__init__(scenario, seed, refinement)
-        self.encoder = Encoder(scenario)
-        self.exploration = stream(seed, "exploration")
+        self.encoder = Encoder(self.scenario)
+        self.exploration = stream(self.seed, "exploration")
 
     @abstractmethod
     def explore(self, state: SystemState) -> Action:
@@ -74,7 +83,10 @@ class Learner(Agent):
         size, low = self.settings.batch_size, self.settings.precision == "bfloat16"
         if len(self.replay) < size:
             return
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=low, cache_enabled=False):
+        with (
+            torch.enable_grad(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=low, cache_enabled=False),
+        ):
             self.update(self.replay.sample(size))
 
     def tensors(self) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ class Linear(nn.Linear):
     """x W^T + b for a batch x, (batch, inputs) -> (batch, outputs), cut off at zero where `relu` is set."""
 
     def __init__(self, inputs: int, outputs: int, relu: bool = False) -> None:
-        super().__init__(inputs, outputs)
+        super().__init__(inputs, outputs, device="cpu", dtype=torch.float32)  # whatever the defaults are
         self.relu = relu
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (PyTorch's name)
@@ -84,8 +84,11 @@ class Critic(nn.Module):
 
 
 def seed_networks(seed: int) -> None:
-    """Seeds PyTorch's global generator from the stream "networks"; call inside `torch.random.fork_rng`."""
-    torch.manual_seed(int(stream(seed, "networks").integers(2**63)))
+    """Seeds PyTorch's generator on the CPU, where networks are made, from the stream "networks".
+
+    Call it inside `torch.random.fork_rng(devices=[])`, which puts the generator back and leaves those of GPUs alone.
+    """
+    torch.default_generator.manual_seed(int(stream(seed, "networks").integers(2**63)))
 
 
 def make_optimiser(network: nn.Module, learning_rate: float) -> torch.optim.Adam:

@@ -6,10 +6,16 @@ import base64
 from io import BytesIO
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+from IPython.core.getipython import get_ipython
+from IPython.display import DisplayHandle
+from IPython.display import display as displayed
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.registry import BackendFilter, backend_registry
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from mecsim.experiments.plots import BS_COLOURS
@@ -23,13 +29,47 @@ def blank(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, layout=layout)
 
 
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """The figure as an image, (height, width, 3)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
 def data_url(figure: Figure) -> str:
     """The figure as the address of a PNG image that carries its own data, in about half the time of `savefig`."""
-    canvas, content = FigureCanvasAgg(figure), BytesIO()
-    canvas.draw()
-    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba()))
-    drawn.convert("RGB").save(content, "PNG", compress_level=1)
+    content = BytesIO()
+    Image.fromarray(pixels(figure)).save(content, "PNG", compress_level=1)
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+WINDOW = "mecsim"
+
+
+def show(image: NDArray[np.uint8], display: DisplayHandle | None, seconds: float) -> DisplayHandle | None:
+    """Shows an image in the place of the one before it: in a notebook, or in a window; without a screen, nowhere.
+
+    Args:
+        image: see `pixels`.
+        display: what the call before returned.
+        seconds: how long a window shows it before the caller goes on.
+    """
+    if getattr(get_ipython(), "kernel", None) is not None:
+        drawn = Image.fromarray(image)
+        if display is None:
+            return displayed(drawn, display_id=True)
+        display.update(drawn)
+    elif plt.get_backend().lower() in backend_registry.list_builtin(BackendFilter.INTERACTIVE):
+        height, width, _ = image.shape
+        figure = plt.figure(WINDOW, (width / DPI, height / DPI), DPI, clear=True)
+        figure.figimage(image)
+        plt.pause(seconds)
+    return display
+
+
+def close() -> None:
+    """Closes the window of `show`, if there is one."""
+    plt.close(WINDOW)
 
 
 def bs_names(n_bs: int) -> list[str]:

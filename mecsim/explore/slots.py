@@ -15,9 +15,11 @@ from matplotlib.figure import Figure
 
 from mecsim import physics
 from mecsim.agents import Agent, make_agent
+from mecsim.agents.base import Offer
 from mecsim.explore.drawing import blank, bs_names
 from mecsim.explore.stepping import Trace, trace
 from mecsim.physics import Array, Bools
+from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
 from mecsim.system import Action, PhysicalSystem, SystemState, outcome
 from mecsim.training import states_met
@@ -72,8 +74,15 @@ def slot_view(agent: Agent, state: SystemState) -> SlotView:
     Raises:
         SettingError: the agent does not tell what it offers.
     """
-    rounds = [trace(agent.scenario, state, offer, agent.refinement) for offer in agent.offers(state)]
-    return SlotView(agent.scenario, state, rounds[-1].action, fates(rounds))
+    return refined_slot(agent.scenario, state, agent.offers(state), agent.refinement)
+
+
+def refined_slot(
+    scenario: Scenario, state: SystemState, offers: Sequence[Offer], refinement: Refinement
+) -> SlotView:
+    """What lines 2-8 of Algorithm 1 make of what is offered to them, round by round."""
+    rounds = [trace(scenario, state, offer, refinement) for offer in offers]
+    return SlotView(scenario, state, rounds[-1].action, fates(rounds))
 
 
 def fates(rounds: Sequence[Trace]) -> list[Fate]:
