@@ -1,7 +1,9 @@
 """Set-up that every test shares."""
 
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors: threads only wait for each other
 
@@ -23,3 +25,13 @@ def _figures_closed() -> Iterator[None]:
     """Every test starts without open figures, whichever ran before it."""
     yield
     plt.close("all")
+
+
+@pytest.fixture
+def foreign_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jupyter finds a kernel of another environment first, under the name of ours; it does not start."""
+    folder = tmp_path / "foreign/kernels/python3"
+    folder.mkdir(parents=True)
+    spec = {"argv": ["no-such-python", "{connection_file}"], "display_name": "Other", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "foreign"))

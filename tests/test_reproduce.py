@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import execute
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
@@ -52,6 +53,15 @@ def test_a_failure_is_reported_and_does_not_stop_the_rest(notebooks: Path, tmp_p
     assert "One that &lt;fails&gt;" in index
     assert "gamma = 2: too large" in index
     assert "draft" not in index
+
+
+def test_the_kernel_is_of_this_python(tmp_path: Path, foreign_kernel: None) -> None:
+    write_notebook(tmp_path / "01_python.ipynb", "One", "import sys\n\nsys.executable")
+    (run,) = reproduce(out=tmp_path / "build", notebooks=tmp_path)
+    assert run.error is None
+    assert sys.executable in (tmp_path / "build/html/01_python.html").read_text()
+    execute.execute(tmp_path / "01_python.ipynb")
+    assert sys.executable in (tmp_path / "01_python.ipynb").read_text()
 
 
 def test_a_second_run_replaces_the_first(notebooks: Path, tmp_path: Path) -> None:
