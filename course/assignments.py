@@ -16,7 +16,7 @@ from course import ASSIGNMENTS, TIMEOUT_S, Course, CourseError, release
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Releases or grades; 2 where that cannot begin."""
+    """Releases or grades; 1 where some of marks.csv does not count, 2 where that cannot begin."""
     given = parse(arguments)
     root = given.course.resolve()
     try:
@@ -25,7 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             submitted = (given.submitted or root / "submitted").resolve()
             course = Course(root, submitted, given.class_seed, given.timeout)
-            report(course, grade(course))
+            grades, problems = grade(course)
+            report(course, grades)
+            return 1 if problems else 0
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
@@ -41,7 +43,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     for name in ("release", "grade"):
         command = commands.add_parser(name)
         command.add_argument("--course", type=Path, default=ASSIGNMENTS, help="folder of the class")
-        command.add_argument("--class-seed", type=seed, default=1, help="gives a class numbers of its own")
+        command.add_argument("--class-seed", type=seed, help="gives a class numbers of its own")
     command.add_argument("submitted", type=Path, nargs="?", help="folder of the submissions")
     command.add_argument("--timeout", type=int, default=TIMEOUT_S, help="seconds that a cell may run")
     return parser.parse_args(arguments)

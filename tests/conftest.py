@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors: threads only wait for each other
 
@@ -27,11 +26,12 @@ def _figures_closed() -> Iterator[None]:
     plt.close("all")
 
 
-@pytest.fixture
-def foreign_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jupyter finds a kernel of another environment first, under the name of ours; it does not start."""
-    folder = tmp_path / "foreign/kernels/python3"
+@pytest.fixture(scope="session")
+def foreign_kernels(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A JUPYTER_PATH with a kernel of another environment that has the name of ours; it does not start."""
+    root = tmp_path_factory.mktemp("foreign")
+    folder = root / "kernels/python3"
     folder.mkdir(parents=True)
     spec = {"argv": ["no-such-python", "{connection_file}"], "display_name": "Other", "language": "python"}
     (folder / "kernel.json").write_text(json.dumps(spec))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "foreign"))
+    return str(root)

@@ -55,7 +55,8 @@ def test_a_failure_is_reported_and_does_not_stop_the_rest(notebooks: Path, tmp_p
     assert "draft" not in index
 
 
-def test_the_kernel_is_of_this_python(tmp_path: Path, foreign_kernel: None) -> None:
+def test_the_kernel_is_of_this_python(tmp_path: Path, monkeypatch, foreign_kernels: str) -> None:
+    monkeypatch.setenv("JUPYTER_PATH", foreign_kernels)
     write_notebook(tmp_path / "01_python.ipynb", "One", "import sys\n\nsys.executable")
     (run,) = reproduce(out=tmp_path / "build", notebooks=tmp_path)
     assert run.error is None

@@ -6,7 +6,7 @@ from jupyter_client.manager import AsyncKernelManager
 
 
 class OwnKernel(AsyncKernelManager):
-    """Starts kernels of this Python, whatever Jupyter knows by the name of `python3`; give it as `kernel_manager_class`.
+    """Starts kernels of this Python, whatever Jupyter knows as `python3`: nbclient's `kernel_manager_class`.
 
     They do not warn that they talk to us over the loopback unencrypted.
     """
