@@ -18,8 +18,9 @@ from nbgrader.converters import Autograde, BaseConverter, GenerateAssignment, Ge
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import DeduplicateIds, Execute, GetGrades
 from nbgrader.utils import rmtree
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, SAWarning
-from traitlets import Bool, List
+from traitlets import Bool, List, default
 from traitlets.config import Config
 
 from mecsim.experiments.store import ROOT
@@ -39,6 +40,10 @@ class CourseError(Exception):
 
 class Folders(CourseDirectory):
     """The folders of a class; any of them may have what means something in a pattern in its name."""
+
+    @default("db_url")
+    def _db_url_default(self) -> str:
+        return URL.create("sqlite", database=os.path.join(self.root, "gradebook.db")).render_as_string()
 
     def format_path(
         self, nbgrader_step: str, student_id: str, assignment_id: str, escape: bool = False

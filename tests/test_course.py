@@ -146,6 +146,29 @@ def test_wrong_answers_score_what_the_guide_says_and_are_told_in_a_sentence(name
     assert [sentence for sentence in told if not sentence.endswith((".", "?")) or "\n" in sentence] == []
 
 
+CROWD = """
+class Mine(Agent):
+    def act(self, state):
+        needs = physics.required_cpu_hz(state.cycles, state.deadline_s - state.size_bits / state.rate_bps)
+        best_first, options = np.argsort(-{0}, kind="stable"), []
+        for share in (1.0, 0.7, 0.5, 0.35, 0.25, 0.15):
+            placement = np.full(len(needs), -1)
+            offered = best_first[: int(share * len(needs))]
+            placement[offered] = self.scenario.cell[offered]
+            options.append(refine_discrete(self.scenario, state, placement, self.refinement))
+        return max(options, key=lambda action: outcome(self.scenario, state, action).income)
+"""
+
+
+@pytest.mark.parametrize(
+    ("ranked_by", "lost"), [("state.award", {}), ("state.award / needs", {"t3_4_rules": 0})]
+)
+def test_who_follows_the_hint_of_task_3_4_has_full_marks(ranked_by: str, lost: dict) -> None:
+    points, told = scores(source_of(NAMES[2], a3_4=CROWD.format(ranked_by)), CLASS_SEED)
+    assert points == given_by_tests(NAMES[2]) | lost
+    assert [sentence for sentence in told if "does not surely earn more than Choosy" not in sentence] == []
+
+
 Grades = dict[tuple[str, str], Grade]
 Odd = dict[str, Grade]
 
