@@ -27,7 +27,7 @@ from mecsim.experiments.store import ROOT
 
 ASSIGNMENTS = ROOT / "notebooks" / "assignments"
 SOURCE = ASSIGNMENTS / "source"
-NAMES = tuple(sorted(path.name for path in SOURCE.iterdir() if path.is_dir()))
+NAMES = tuple(sorted(path.name for path in SOURCE.glob("[!.]*/")))
 TIMEOUT_S = 120
 """Seconds that one cell of a submission may run."""
 LISTED = re.compile(r'(<a href="#[at](\d+)_(\d+)_?(\w*)">)(?:Test cell|Written response)</a>')

@@ -5,9 +5,11 @@ import csv
 import json
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 import warnings
+import zipfile
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -24,35 +26,20 @@ pytest.importorskip("nbgrader", reason="the extra `course` is not installed")
 from assignments import main
 from cells import Run
 from grading import COLUMNS, Grade, grade, look_up
+from hidden import MANUAL, read, secret_lines, settings, source_of, text_of
 from marks import COLUMNS as MARK_COLUMNS
 from marks import Mark, enter_marks, read_marks
 
-from course import ASSIGNMENTS, NAMES, SOURCE, TIMEOUT_S, Course, CourseError, Feedback, release
+from course import ASSIGNMENTS, NAMES, TIMEOUT_S, Course, CourseError, Feedback, release
+from mecsim.experiments.store import ROOT
 
 WRONG = tomllib.loads((ASSIGNMENTS / "wrong_answers.toml").read_text())["wrong"]
 GUIDE = (ASSIGNMENTS / "README.md").read_text()
-FIRST, LAST, MANUAL = NAMES[0], NAMES[3], "a4_7"
+FIRST, LAST = NAMES[0], NAMES[3]
 CLASS_SEED = 2
 LOCAL = re.compile(r"(?<![\w.])(/work|/home|/root|/tmp|/Users|/var/folders)/|site-packages")
 LOOP = "import time\n\nwhile True:\n    time.sleep(1)"
 KILL = "import os\n\nos._exit(1)"
-
-
-def read(path: Path) -> NotebookNode:
-    return nbformat.read(path, as_version=4)
-
-
-def settings(cell: NotebookNode) -> dict:
-    return cell.metadata.get("nbgrader", {})
-
-
-def source_of(name: str, **changed: str) -> NotebookNode:
-    """The solution of an assignment, with other code in some cells."""
-    notebook = read(SOURCE / name / f"{name}.ipynb")
-    for cell in notebook.cells:
-        cell.source = changed.pop(settings(cell).get("grade_id"), cell.source)
-    assert not changed
-    return notebook
 
 
 def max_points(name: str) -> dict[str, int]:
@@ -219,18 +206,19 @@ def test_no_solution_or_hidden_test_in_the_release(released: Course, name: str) 
     assert text.count(f"class_seed = {CLASS_SEED} ") == 1  # another class has other numbers
 
 
-def text_of(notebook: NotebookNode) -> str:
-    return "\n".join(cell.source for cell in notebook.cells)
-
-
-def secret_lines(name: str) -> list[str]:
-    """The lines of solutions and hidden tests, but for those that a student may see elsewhere in the notebook."""
-    regions = re.compile(r"### BEGIN (?:SOLUTION|HIDDEN TESTS)\n(.*?)### END", flags=re.DOTALL)
-    text = text_of(source_of(name))
-    manual = [cell.source for cell in source_of(name).cells if settings(cell).get("grade_id") == MANUAL]
-    shown = regions.sub("", text).replace("".join(manual), "") if manual else regions.sub("", text)
-    lines = {line.strip() for region in [*regions.findall(text), *manual] for line in region.splitlines()}
-    return sorted(line for line in lines if len(line) > 15 and line not in shown)
+def test_the_wheel_is_the_package_alone(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools")
+    copied = tmp_path / "checkout"
+    for name in ("mecsim", "course", "notebooks/assignments/source", "tools"):
+        shutil.copytree(ROOT / name, copied / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
+        shutil.copy(ROOT / name, copied)
+    build = ["-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "-w"]
+    subprocess.run([sys.executable, *build, tmp_path, copied], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"mecsim"}
+    assert [name for name in names if name.endswith((".ipynb", ".toml"))] == []
 
 
 def test_the_feedback_tells_what_is_wrong_and_shows_no_hidden_test(course: Course, grades: Grades) -> None:
