@@ -15,7 +15,7 @@ from mecsim.experiments.kernels import OwnKernel
 
 HIDDEN = re.compile(r"^### BEGIN HIDDEN TESTS$.*?^### END HIDDEN TESTS$", flags=re.DOTALL | re.MULTILINE)
 UNSHOWN = "# ... and tests that are not shown"
-SEED = re.compile(r"^class_seed = (\d+)", flags=re.MULTILINE)
+SEED = re.compile(r"^class_seed *= *(\d+)", flags=re.MULTILINE)
 
 Step = tuple[NotebookNode, dict[str, Any]]
 

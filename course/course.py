@@ -145,8 +145,8 @@ class Course:
             with Gradebook(Folders(root=str(self.root)).db_url) as book:
                 yield book
         except DatabaseError as error:
-            advice = "put its backup in its place, or delete it and release again."
-            raise CourseError(f"{self.gradebook} cannot be used ({error.orig}): {advice}") from None
+            wanted = "it should be a database of nbgrader's, in a folder that can be written."
+            raise CourseError(f"{self.gradebook} cannot be used ({error.orig}): {wanted}") from None
 
     def released_seed(self) -> int | None:
         """The seed that the tests in the gradebook were made with; None before the release."""
@@ -176,21 +176,23 @@ class Course:
     ) -> None:
         """Has nbgrader convert one notebook; a release needs the seed, a feedback the note."""
         beside = str(Path(sys.executable).parent)
-        if beside not in os.environ["PATH"].split(os.pathsep):  # nbgrader calls alembic by its name
+        if not os.environ["PATH"].startswith(
+            beside
+        ):  # where nbgrader finds its alembic, which it calls by its name
             os.environ["PATH"] = os.pathsep.join((beside, os.environ["PATH"]))
         folders = Folders(root=str(self.root), assignment_id=name, student_id=student)
         folders.source_directory, folders.submitted_directory = str(SOURCE), str(self.submitted)
         stopped = f"the cell ran for more than {self.timeout_s} s and was stopped."
-        config = Config(
-            Execute={"timeout": self.timeout_s, "startup_timeout": TIMEOUT_S},
-            SetClass={"class_seed": class_seed},
-            Explain={"note": note},
-        )
-        config.Execute.error_on_timeout = {
+        error = {
             "ename": "CellTimeoutError",
             "evalue": stopped,
             "traceback": [f"CellTimeoutError: {stopped}"],
         }
+        config = Config(
+            Execute={"timeout": self.timeout_s, "startup_timeout": TIMEOUT_S, "error_on_timeout": error},
+            SetClass={"class_seed": class_seed},
+            Explain={"note": note},
+        )
         kind(coursedir=folders, config=config).start()
 
 
@@ -217,9 +219,9 @@ def release(course: Course) -> list[Path]:
         if graded:
             course.check_seed(released)
     seed = next(one for one in (course.class_seed, released, 1) if one is not None)
-    course.root.mkdir(parents=True, exist_ok=True)
     for name in NAMES:
         try:
+            course.root.mkdir(parents=True, exist_ok=True)
             course.convert(Release, name, class_seed=seed)
         except Exception as error:
             raise CourseError(f"{name} cannot be released: {first_line(error)}") from error

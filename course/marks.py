@@ -127,6 +127,7 @@ def enter_marks(book: Gradebook, name: str, student: str, marks: dict[str, Mark]
             told = f"{cell.name}: not marked yet."
         else:
             continue
-        comment = comments[re.sub(r"^t(\d+_\d+).*", r"a\1", cell.name)]
-        comment.manual_comment = "\n\n".join(filter(None, (comment.manual_comment, told)))
+        comment = comments.get(re.sub(r"^t(\d+_\d+).*", r"a\1", cell.name))
+        if comment:
+            comment.manual_comment = "\n\n".join(filter(None, (comment.manual_comment, told)))
     book.db.commit()
