@@ -30,7 +30,7 @@ from hidden import MANUAL, read, secret_lines, settings, source_of, text_of
 from marks import COLUMNS as MARK_COLUMNS
 from marks import Mark, enter_marks, read_marks
 
-from course import ASSIGNMENTS, NAMES, TIMEOUT_S, Course, CourseError, Feedback, release
+from course import ASSIGNMENTS, NAMES, SOURCE, TIMEOUT_S, Course, CourseError, Feedback, release
 from mecsim.experiments.store import ROOT
 
 WRONG = tomllib.loads((ASSIGNMENTS / "wrong_answers.toml").read_text())["wrong"]
@@ -39,6 +39,7 @@ FIRST, LAST = NAMES[0], NAMES[3]
 CLASS_SEED = 2
 LOCAL = re.compile(r"(?<![\w.])(/work|/home|/root|/tmp|/Users|/var/folders)/|site-packages")
 LOOP = "import time\n\nwhile True:\n    time.sleep(1)"
+ODD = r"mecsim (1) + [b] $1 \d 50%20off Übung"
 KILL = "import os\n\nos._exit(1)"
 
 
@@ -67,10 +68,12 @@ def hand_in(course: Course, student: str, name: str, notebook: NotebookNode | st
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Course:
-    """A class before anything is handed in."""
-    root = tmp_path_factory.mktemp("released")
+    """A class before anything is handed in, of a checkout in a folder with an odd name."""
+    root = tmp_path_factory.mktemp("released") / ODD
     course = Course(root, root / "submitted", CLASS_SEED)
-    assert release(course) == [root / "release" / name / f"{name}.ipynb" for name in NAMES]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("course.SOURCE", shutil.copytree(SOURCE, root / "source"))
+        assert release(course) == [root / "release" / name / f"{name}.ipynb" for name in NAMES]
     return course
 
 
@@ -262,7 +265,7 @@ def test_the_source_is_tidy_and_says_what_it_is_for(name: str) -> None:
 @pytest.fixture(scope="module")
 def odd_course(released: Course, tmp_path_factory: pytest.TempPathFactory) -> Course:
     """Submissions that are not as they should be, in a folder whose name is not as it should be either."""
-    root = tmp_path_factory.mktemp("class") / r"mecsim (1) + [b] $1 \d Übung"
+    root = tmp_path_factory.mktemp("class") / ODD
     shutil.copytree(released.root, root)
     course = Course(root, root / "sub (1)[x]", timeout_s=TIMEOUT_S)
     answer, test = (
