@@ -39,7 +39,7 @@ FIRST, LAST = NAMES[0], NAMES[3]
 CLASS_SEED = 2
 LOCAL = re.compile(r"(?<![\w.])(/work|/home|/root|/tmp|/Users|/var/folders)/|site-packages")
 LOOP = "import time\n\nwhile True:\n    time.sleep(1)"
-ODD = r"mecsim (1) + [b] $1 \d 50%20off Übung"
+ODD = r"mecsim (1) + [b] $1 \d {x} 50%20off Übung"
 KILL = "import os\n\nos._exit(1)"
 
 

@@ -25,7 +25,7 @@ def write_notebook(path: Path, title: str, *sources: str) -> None:
 
 @pytest.fixture
 def notebooks(tmp_path: Path) -> Path:
-    folder = tmp_path / "notebooks"
+    folder = tmp_path / r"mecsim (1) + [b] $1 \d {x} 50%20off Übung"
     folder.mkdir()
     failure = "raise ValueError('gamma = 2: too large')"
     write_notebook(folder / "00_fails.ipynb", "One that <fails>", PLOT, failure)
@@ -35,7 +35,7 @@ def notebooks(tmp_path: Path) -> Path:
 
 
 def test_a_failure_is_reported_and_does_not_stop_the_rest(notebooks: Path, tmp_path: Path) -> None:
-    out = tmp_path / "build"
+    out = notebooks / "build"
     fails, works = reproduce(out=out, notebooks=notebooks)
     assert (fails.error, works.error) == ("ValueError: gamma = 2: too large", None)
     assert (fails.title, works.title) == ("One that <fails>", "One that works")

@@ -90,7 +90,10 @@ def run_notebook(path: Path, out: Path) -> NotebookRun:
     error, start = None, time.perf_counter()
     try:
         papermill.execute_notebook(
-            path, executed, kernel_name="python3", cwd=path.parent, kernel_manager_class=OwnKernel
+            *map(literal, (path, executed)),
+            kernel_name="python3",
+            cwd=path.parent,
+            kernel_manager_class=OwnKernel,
         )
     except PapermillExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}"
@@ -104,6 +107,11 @@ def run_notebook(path: Path, out: Path) -> NotebookRun:
     figures = extract_figures(notebook, out, path.stem)
     write_atomically(out / "html" / f"{path.stem}.html", page_of(notebook, title).encode())
     return NotebookRun(path.stem, title, duration_s, error, figures)
+
+
+def literal(path: Path) -> str:
+    """A path as it stands, for papermill, which takes braces in it for parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def page_of(notebook: NotebookNode, title: str) -> str:
