@@ -50,12 +50,13 @@ def grade(course: Course) -> tuple[list[Grade], list[str]]:
     Raises:
         CourseError: there is no submission, the seed is not the gradebook's, or grades.csv cannot be written.
     """
-    students, table = find_students(course.submitted), course.root / "grades.csv"
+    students = find_students(course.submitted)
     released = course.released_seed()
     if released is None:
         release(course)
     else:
         course.check_seed(released)
+    table = course.root / "grades.csv"
     try:
         table.open("a").close()
     except OSError as error:
@@ -94,9 +95,9 @@ def find_students(submitted: Path) -> list[str]:
 def grade_one(course: Course, student: str, name: str, of: float, marks: dict[str, Mark]) -> Grade:
     """The points of one submission, none where it cannot be run, and a page of feedback that says why."""
     feedback = course.root / "feedback" / student / name
-    if feedback.exists():
-        rmtree(feedback)
     try:
+        if feedback.exists():
+            rmtree(feedback)
         note = autograde(course, student, name)
         with course.book() as book:
             enter_marks(book, name, student, marks)
@@ -110,7 +111,7 @@ def grade_one(course: Course, student: str, name: str, of: float, marks: dict[st
     if marks:
         note += " Its marks in marks.csv do not count."
     if (course.submitted / student / name).exists():
-        feedback.mkdir(parents=True)
+        feedback.mkdir(parents=True, exist_ok=True)
         page = f"<!DOCTYPE html><meta charset=utf-8><title>{name}</title><p>0 of {of:g} points: {escape(note)}</p>"
         (feedback / f"{name}.html").write_text(page, encoding="utf-8")
     return Grade(student, name, 0.0, of, note=note)
