@@ -298,10 +298,10 @@ def odd_course(released: Course, tmp_path_factory: pytest.TempPathFactory) -> Co
 
 
 @pytest.fixture(scope="module")
-def odd(odd_course: Course) -> Odd:
-    with (
-        pytest.MonkeyPatch.context() as patch
-    ):  # an honest cell has its time, an endless one need not have it
+def odd(odd_course: Course, foreign_kernels: str) -> Odd:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_PATH", foreign_kernels)
+        # An honest cell has all its time, on a slow machine too; an endless one need not have it.
         patch.setattr(Run, "timeout_func", lambda _, cell: 2 if cell.source == LOOP else TIMEOUT_S)
         found, problems = grade(odd_course)
     assert problems == []
