@@ -43,7 +43,9 @@ autodoc_type_aliases = {name: name for name in ("Array", "Ints", "Bools", "Numbe
 napoleon_use_ivar = True  # a field that a docstring lists is not described twice
 
 FRAGMENT = re.compile(r"(\]\([^)#\s]*#)([^)\s]+)\)")
-SOLUTION = re.compile(r"\[([^]]*)\]\((?:source/|wrong_answers)[^)]*\)")
+SOLUTION = re.compile(
+    r"\[([^]]*)\]\(source/[^)]*\)|^## Wrong answers.*?(?=^## )", flags=re.DOTALL | re.MULTILINE
+)
 
 
 def prepare(app: Sphinx, page: str, source: list[str]) -> None:

@@ -15,8 +15,9 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 from pages import strip_widgets
 from PIL import Image
-from reproduce import NOTEBOOKS, QUIET_KERNEL
+from reproduce import NOTEBOOKS
 
+from mecsim.experiments.kernels import OwnKernel
 from mecsim.experiments.store import write_atomically
 
 METADATA = {
@@ -38,10 +39,9 @@ def execute(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
-        kernel_name="python3",
+        kernel_manager_class=OwnKernel,
         record_timing=False,
         coalesce_streams=True,
-        extra_arguments=QUIET_KERNEL,
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()

@@ -98,6 +98,7 @@ def lab_environment(home: Path) -> dict[str, str]:
     folders = {"CONFIG_DIR": "config", "DATA_DIR": "data", "RUNTIME_DIR": "runtime"}
     ours = {f"JUPYTER_{name}": str(home / folder) for name, folder in folders.items()}
     ours |= {f"JUPYTERLAB_{name.upper()}_DIR": str(home / name) for name in ("settings", "workspaces")}
+    ours["JUPYTER_PATH"] = ""  # where another Python's kernel may have the name of ours
     return os.environ | ours
 
 

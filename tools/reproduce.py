@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from pages import MATHJAX, MATHJAX_JS, describe_figures, strip_widgets, title_of
 from papermill.exceptions import PapermillExecutionError
 
+from mecsim.experiments.kernels import OwnKernel
 from mecsim.experiments.store import ROOT, write_atomically
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -24,7 +25,6 @@ INDEX = Template(Path(__file__).with_name("index.html.j2").read_text(), autoesca
 PAGE = """{% extends 'classic/index.html.j2' %}
 {% block html_head_js %}{% endblock %}
 {% block body_header %}{{ super() }}<p><a href="../index.html">All notebooks of this run</a></p>{% endblock %}"""
-QUIET_KERNEL = ["--log-level=ERROR"]  # or each kernel warns that it talks to us over the loopback unencrypted
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,10 @@ def run_notebook(path: Path, out: Path) -> NotebookRun:
     error, start = None, time.perf_counter()
     try:
         papermill.execute_notebook(
-            path, executed, kernel_name="python3", cwd=path.parent, extra_arguments=QUIET_KERNEL
+            *map(literal, (path, executed)),
+            kernel_name="python3",
+            cwd=path.parent,
+            kernel_manager_class=OwnKernel,
         )
     except PapermillExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}"
@@ -104,6 +107,11 @@ def run_notebook(path: Path, out: Path) -> NotebookRun:
     figures = extract_figures(notebook, out, path.stem)
     write_atomically(out / "html" / f"{path.stem}.html", page_of(notebook, title).encode())
     return NotebookRun(path.stem, title, duration_s, error, figures)
+
+
+def literal(path: Path) -> str:
+    """A path as it stands, for papermill, which takes braces in it for parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def page_of(notebook: NotebookNode, title: str) -> str:
