@@ -11,6 +11,7 @@ import pytest
 
 from mecsim.experiments.store import (
     DATA,
+    MACHINE,
     checksum,
     read_meta,
     read_tables,
@@ -62,15 +63,16 @@ def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch) -> None:
     pd.testing.assert_frame_equal(read_tables(tmp_path), FRAME)
 
 
-def test_what_a_living_process_is_writing_stays(tmp_path) -> None:
-    writing = tmp_path / f".a.parquet.{os.getpid()}.part"
+def test_what_a_living_process_or_another_machine_is_writing_stays(tmp_path) -> None:
+    writing = tmp_path / f".a.parquet.{MACHINE}.{os.getpid()}.part"
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    abandoned = tmp_path / f".b.parquet.{dead.pid}.part"
-    for path in (writing, abandoned):
+    abandoned = tmp_path / f".b.parquet.{MACHINE}.{dead.pid}.part"
+    elsewhere = tmp_path / f".c.parquet.another-machine.{dead.pid}.part"
+    for path in (writing, abandoned, elsewhere):
         path.touch()
     remove_abandoned(tmp_path)
-    assert list(tmp_path.iterdir()) == [writing]
+    assert {*tmp_path.iterdir()} == {writing, elsewhere}
 
 
 def test_other_files_are_refused_by_name(tmp_path) -> None:

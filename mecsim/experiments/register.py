@@ -26,7 +26,9 @@ def register(path: Path = REGISTER) -> pd.DataFrame:
     Raises:
         ValueError: the file has no such table.
     """
-    below = dropwhile(lambda line: not re.match(r"\| A\d+ ", line), path.read_text().splitlines())
+    below = dropwhile(
+        lambda line: not re.match(r"\| A\d+ ", line), path.read_text(encoding="utf-8").splitlines()
+    )
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in takewhile(lambda line: line.startswith("|"), below)
