@@ -221,7 +221,7 @@ def default_workers() -> int:
 
 
 def cgroup_cores(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float:
-    """The cores' worth of time that Linux's control groups, version 1 or 2, leave to this process; infinity for no limit."""
+    """The cores' worth of time that Linux's control groups, version 1 or 2, leave to this process; else infinity."""
     with suppress(OSError):
         groups = [line.split(":", 2)[1:] for line in own.read_text(encoding="utf-8").splitlines()]
         return min((_quota(root, *group) for group in groups), default=math.inf)
