@@ -162,7 +162,9 @@ def test_a_copy_in_another_repository_does_not_take_that_ones_commit(copy, tmp_p
 
 
 def test_a_script_without_the_guard_is_told_of_it(copy, tmp_path) -> None:
-    starts = "from mecsim.experiments.parallel import run_tasks\nrun_tasks(print, [1, 2], [1.0, 1.0], workers=2)"
+    starts = (
+        "from mecsim.experiments.parallel import run_tasks\nrun_tasks(print, [1, 2], [1.0, 1.0], workers=2)"
+    )
     (tmp_path / "script.py").write_text(starts)
     code, complaint = python("script.py", package=copy, cwd=tmp_path)
     assert code == 1
