@@ -123,7 +123,9 @@ def peak_rss_bytes() -> int:
     """Peak resident size of this process since its program started."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux's ru_maxrss starts from the peak of the process that started this one
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        line = next(
+            line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:")
+        )
         return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -10,8 +10,8 @@ WITHOUT_UNIX = """
 import os, pkgutil, signal, sys
 from importlib import import_module
 
-for name in "IPython gymnasium ipywidgets matplotlib.pyplot numba pandas psutil pyarrow.parquet safetensors.torch scipy.optimize \\
-        scipy.stats seaborn torch tqdm.notebook typer".split():
+for name in "IPython gymnasium ipywidgets matplotlib.pyplot numba pandas psutil pyarrow.parquet safetensors.torch \\
+        scipy.optimize scipy.stats seaborn torch tqdm.notebook typer".split():
     import_module(name)  # others go by the platform, which stays
 
 def kill(*_):
@@ -42,8 +42,8 @@ parallel.default_workers()
 store.remove_abandoned(Path(sys.argv[2]))
 with parallel.without_interrupts():
     store.write_atomically(Path(sys.argv[2], "file"), b"whole")
-cells = [cell for cell in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
-for cell in cells[:5]:
+notebook = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+for cell in [cell for cell in notebook["cells"] if cell["cell_type"] == "code"][:5]:
     exec("".join(cell["source"]))
 
 from mecsim import DigitalTwin, Scenario, make_agent, train

@@ -20,7 +20,9 @@ from mecsim.experiments.store import ROOT, write_atomically
 
 NOTEBOOKS = ROOT / "notebooks"
 NUMBERED = "[0-9][0-9]_*.ipynb"
-INDEX = Template(Path(__file__).with_name("index.html.j2").read_text(), autoescape=True, trim_blocks=True)
+INDEX = Template(
+    Path(__file__).with_name("index.html.j2").read_text(encoding="utf-8"), autoescape=True, trim_blocks=True
+)
 PAGE = """{% extends 'classic/index.html.j2' %}
 {% block html_head_js %}{% endblock %}
 {% block body_header %}{{ super() }}<p><a href="../index.html">All notebooks of this run</a></p>{% endblock %}"""

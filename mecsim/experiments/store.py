@@ -138,7 +138,7 @@ def _revision() -> str:
             ["git", *repository, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
             cwd=ROOT,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
