@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mecsim.experiments import store
+from mecsim.experiments.calibration import CalibrationStore
 from mecsim.experiments.store import (
     DATA,
     MACHINE,
@@ -100,6 +102,21 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CannotWrite, match=r"file/runs cannot be written \(Not a directory\)"):
         ensure_writable(tmp_path / "file" / "runs")
+
+
+def test_what_another_run_stores_meanwhile_is_listed_too(tmp_path, monkeypatch) -> None:
+    write(tmp_path / "mine.parquet")
+    summed = store.checksum
+
+    def while_another_run_stores(path):
+        if not (tmp_path / "theirs.parquet").exists():
+            write(tmp_path / "theirs.parquet")
+            write_atomically(tmp_path / store.MANIFEST, b"{}")
+        return summed(path)
+
+    monkeypatch.setattr(store, "checksum", while_another_run_stores)
+    CalibrationStore(tmp_path).write_manifest()
+    assert list(CalibrationStore(tmp_path).manifest()) == ["mine.parquet", "theirs.parquet"]
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path) -> None:

@@ -17,7 +17,7 @@ from pages import strip_widgets
 from PIL import Image
 from reproduce import NOTEBOOKS, QUIET_KERNEL
 
-from mecsim.experiments.store import write_atomically
+from mecsim.experiments.store import ensure_writable, write_atomically
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -35,6 +35,7 @@ COLOURS = 128
 
 def execute(path: Path) -> None:
     """Runs one notebook from a clean kernel and writes it back with its outputs."""
+    ensure_writable(path.parent)
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,

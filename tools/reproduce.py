@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from pages import MATHJAX, MATHJAX_JS, describe_figures, strip_widgets, title_of
 from papermill.exceptions import PapermillExecutionError
 
-from mecsim.experiments.store import ROOT, write_atomically
+from mecsim.experiments.store import ROOT, ensure_writable, write_atomically
 
 NOTEBOOKS = ROOT / "notebooks"
 NUMBERED = "[0-9][0-9]_*.ipynb"
@@ -51,7 +51,11 @@ def reproduce(
         profile: "quick", or "paper" to first compute the paper-scale runs that are not stored yet.
         out: the folder to write to.
         notebooks: where the notebooks are.
+
+    Raises:
+        CannotWrite: nothing can be written into `out`.
     """
+    ensure_writable(out)
     if profile == "paper":
         compute_missing_runs()
     out, paths = out.resolve(), sorted(notebooks.glob(NUMBERED))

@@ -14,7 +14,7 @@ from mecsim.experiments import calibration, drawn, policies, sensitivity, studie
 from mecsim.experiments.panels import PROFILES, RunStore
 from mecsim.experiments.runner import compute_files
 from mecsim.experiments.runs import LEARNERS, changed_defaults
-from mecsim.experiments.store import DATA, DamagedFile, Job, Store, ensure_place
+from mecsim.experiments.store import DATA, DamagedFile, Job, Store, ensure_place, ensure_writable
 
 QUICK_S = 60.0
 """A file that takes less is drawn as often as chance brings it, a training is not."""
@@ -152,6 +152,8 @@ def restamp(among: Sequence[Store] | None = None, workers: int | None = None) ->
                 failed.append(f"{store.label(name)} cannot be compared with what is computed now ({why}).")
             else:
                 files.append(Stored(store, job))
+    for folder in {one.store.folder for one in files}:
+        ensure_writable(folder)
     with _again(files, workers) as fresh:
         for one, path, how in fresh:
             if how:

@@ -44,9 +44,10 @@ def _is_checkout(folder: Path) -> bool:
 
 _TOLD = os.environ.get(DATA_VARIABLE)
 _AROUND = (ROOT,) if _is_checkout(ROOT) else (Path.cwd(), *Path.cwd().parents)
-_CHECKOUT = next(filter(_is_checkout, _AROUND), None)
-DATA = Path(_TOLD).absolute() if _TOLD else (_CHECKOUT or Path.cwd()) / "data"
-"""Where results are stored: as `MECSIM_DATA` says, or in the checkout around this package or the current folder."""
+CHECKOUT = next(filter(_is_checkout, _AROUND), None)
+"""The checkout that this package lies in, or else one that the current folder lies in."""
+DATA = Path(_TOLD).absolute() if _TOLD else (CHECKOUT or Path.cwd()) / "data"
+"""Where results are stored: as `MECSIM_DATA` says, or else in the checkout."""
 BUILD = DATA / "build" if _TOLD else DATA.parent / "build"
 """Where goes what is no result to keep: runs of the quick profile, and checkpoints."""
 MANIFEST = "_manifest.json"
@@ -79,7 +80,7 @@ def ensure_place(folder: Path) -> None:
             f"{DATA_VARIABLE} = {_TOLD!r} is not allowed: it should be a folder that exists, for results "
             "of your own or data/ of a checkout of mecsim."
         )
-    if not _TOLD and _CHECKOUT is None:
+    if not _TOLD and CHECKOUT is None:
         raise SettingError(
             "This mecsim is installed outside a checkout and has no stored results: start it in a checkout, or name a "
             f"folder for them with `mecsim --data FOLDER` or the environment variable {DATA_VARIABLE}."
@@ -116,8 +117,8 @@ def _writing(path: Path) -> Iterator[None]:
 
 def shown(path: Path) -> str:
     """What a file is called in messages: by its path in the checkout, or else in full."""
-    inside = _CHECKOUT is not None and path.is_relative_to(_CHECKOUT)
-    return path.relative_to(_CHECKOUT).as_posix() if inside and _CHECKOUT else str(path)
+    inside = CHECKOUT is not None and path.is_relative_to(CHECKOUT)
+    return path.relative_to(CHECKOUT).as_posix() if inside and CHECKOUT else str(path)
 
 
 def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -281,6 +282,10 @@ class Store:
         if rows != before:
             text = json.dumps(rows, indent=1, sort_keys=True) + "\n"
             write_atomically(self.folder / MANIFEST, text.encode())
+            if rows.keys() != {
+                path.name for path in self.folder.glob(self.pattern)
+            }:  # another run stored something
+                self.write_manifest(renewed)
 
     def damaged(self) -> list[str]:
         """One sentence for every file that differs from the manifest, is not in it, or is in it alone."""
