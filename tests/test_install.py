@@ -13,6 +13,8 @@ from mecsim.experiments.store import ROOT
 
 pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="needs a checkout")
 FILES = ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT", "ASSUMPTIONS.md")
+NO_HOME = str(Path(os.devnull, "home"))
+"""A home that cannot be written, nor made, by root either."""
 QUICK = """
 from dataclasses import replace
 from mecsim.experiments import checks, claims, panels, runner, store
@@ -69,7 +71,7 @@ def python(*words: str, package: Path, cwd: Path, said: str = "", **variables: s
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MECSIM_")}
     done = subprocess.run(
         [sys.executable, *words],
-        env=inherited | {"PYTHONPATH": str(package), "NUMBA_DISABLE_JIT": "1"} | variables,
+        env=inherited | {"PYTHONPATH": str(package), "NUMBA_DISABLE_JIT": "1", "HOME": NO_HOME} | variables,
         cwd=cwd,
         input=said,
         capture_output=True,
