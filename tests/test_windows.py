@@ -36,9 +36,11 @@ for module in pkgutil.walk_packages(mecsim.__path__, "mecsim."):
 USE = """
 import json
 from pathlib import Path
-from mecsim.experiments import parallel, store
+from mecsim.experiments import checks, parallel, register, store
 
 parallel.default_workers()
+register.register()
+print(checks.faults_of(checks.stores()[1]))
 store.remove_abandoned(Path(sys.argv[2]))
 with parallel.without_interrupts():
     store.write_atomically(Path(sys.argv[2], "file"), b"whole")
@@ -65,5 +67,6 @@ def test_every_module_notebook_10_and_a_training_do_without_what_only_unix_has(t
         encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "3"
+    faults, *_, slots = done.stdout.splitlines()
+    assert (faults, slots) == ("[]", "3")
     assert not [line for line in done.stderr.splitlines() if "mecsim" in line and "EncodingWarning" in line]

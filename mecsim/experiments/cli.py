@@ -15,7 +15,12 @@ from mecsim.settings import SettingError
 
 app = typer.Typer(no_args_is_help=True)
 
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes side by side; by default one a core.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Processes side by side; by default MECSIM_WORKERS, or one a core that may be used."
+    ),
+]
 Preset = Annotated[str, typer.Option(help="The scenario: calibrated, printed or physical.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON.")]
 

@@ -20,7 +20,6 @@ from datetime import timedelta
 from heapq import heapify, heapreplace
 from multiprocessing import current_process, get_context, resource_tracker
 from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import RLock, Thread
@@ -33,6 +32,8 @@ from tqdm import auto, notebook, tqdm
 from mecsim.settings import SettingError
 
 if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
     from distributed import Client
 
 Task = TypeVar("Task")
@@ -371,6 +372,7 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
         workers: how many workers a local one starts; by default `default_workers`.
 
     Raises:
+        NoGuard: no worker of a local one could start.
         SettingError: dask is not installed, nothing answers at the address, or another scheduler should start workers.
     """
     try:
@@ -389,13 +391,16 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
         return
     refuse_without_guard()
     with one_thread_each(), without_interrupts(), without_lost_script():
-        cluster = LocalCluster(
-            n_workers=workers or default_workers(),
-            threads_per_worker=1,
-            memory_limit=None,
-            dashboard_address=":0",
-            silence_logs=logging.ERROR,  # or a worker that is lost or stopped is told of at length
-        )
+        try:
+            cluster = LocalCluster(
+                n_workers=workers or default_workers(),
+                threads_per_worker=1,
+                memory_limit=None,
+                dashboard_address=":0",
+                silence_logs=logging.ERROR,  # or a worker that is lost or stopped is told of at length
+            )
+        except RuntimeError:
+            raise NoGuard from None
     with cluster, Client(cluster, set_as_default=False) as client:
         yield client
 

@@ -33,20 +33,22 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA_VARIABLE = "MECSIM_DATA"
 
 
-def _is_checkout(folder: Path) -> bool:
+def _is_project(folder: Path) -> bool:
     project = folder / "pyproject.toml"
-    return (
-        project.is_file()
-        and (folder / "data").is_dir()
-        and 'name = "mecsim"' in project.read_text(encoding="utf-8", errors="replace")
-    )
+    return project.is_file() and 'name = "mecsim"' in project.read_text(encoding="utf-8", errors="replace")
+
+
+def _checkout() -> Path | None:
+    if _is_project(ROOT):
+        return ROOT
+    here = Path.cwd()
+    return next((one for one in (here, *here.parents) if _is_project(one) and (one / "data").is_dir()), None)
 
 
 _TOLD = os.environ.get(DATA_VARIABLE)
-_AROUND = (ROOT,) if _is_checkout(ROOT) else (Path.cwd(), *Path.cwd().parents)
-CHECKOUT = next(filter(_is_checkout, _AROUND), None)
-"""The checkout that this package lies in, or else one that the current folder lies in."""
-DATA = Path(_TOLD).absolute() if _TOLD else (CHECKOUT or Path.cwd()) / "data"
+CHECKOUT = _checkout()
+"""The checkout that this package lies in, or else one with results that the current folder lies in."""
+DATA = Path(_TOLD).expanduser().absolute() if _TOLD else (CHECKOUT or Path.cwd()) / "data"
 """Where results are stored: as `MECSIM_DATA` says, or else in the checkout."""
 BUILD = DATA / "build" if _TOLD else DATA.parent / "build"
 """Where goes what is no result to keep: runs of the quick profile, and checkpoints."""
