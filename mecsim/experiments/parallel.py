@@ -233,11 +233,8 @@ def _quota(root: Path, controllers: str, group: str) -> float:
     """The cores that one control group and those around it allow; only the one with the controller cpu has a say."""
     if controllers and "cpu" not in controllers.split(","):
         return math.inf
-    base, files = (
-        (root / controllers, ("cpu.cfs_quota_us", "cpu.cfs_period_us"))
-        if controllers
-        else (root, ("cpu.max",))
-    )
+    files = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
+    base = root / controllers
     inside = base / group.lstrip("/")
     allowed = [math.inf]
     for folder in (inside, *(around for around in inside.parents if around.is_relative_to(base))):
