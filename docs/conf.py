@@ -52,7 +52,7 @@ def prepare(app: Sphinx, page: str, source: list[str]) -> None:
     """Turns the text of a file into what Sphinx is to lay out."""
     text = source[0]
     if page == root_doc:
-        text += (HERE / "contents.md").read_text()
+        text += (HERE / "contents.md").read_text(encoding="utf-8")
     elif page == course:
         text = SOLUTION.sub(r"\1", text)  # whoever is to solve it reads this site too
     elif page == "docs/api":

@@ -38,7 +38,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pages(site: Path) -> Pages:
     """Every page, by its path."""
     found = [path for path in site.rglob("*.html") if "_static" not in path.parts]
-    return {path: BeautifulSoup(path.read_text(), "html.parser") for path in found}
+    return {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in found}
 
 
 def faults(folder: Path, pages: Pages) -> Iterator[str]:
@@ -95,7 +95,9 @@ def test_no_solution_is_on_the_site(site: Path, pages: Pages) -> None:
     kinds = (".html", ".ipynb", ".txt", ".toml", ".js", ".md")
     texts = [path for path in site.rglob("*") if path.suffix in kinds]
     assert len(texts) > 100
-    assert [path for path in texts if re.search("(BEGIN|END) (SOLUTION|HIDDEN)", path.read_text())] == []
+    assert [
+        path for path in texts if re.search("(BEGIN|END) (SOLUTION|HIDDEN)", path.read_text(encoding="utf-8"))
+    ] == []
     assert [path for path in texts if re.match(r"a\d_|wrong_answers", path.name)] == []
     shown = {path: page.get_text() for path, page in pages.items()}
     shown |= {

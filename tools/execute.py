@@ -18,7 +18,7 @@ from PIL import Image
 from reproduce import NOTEBOOKS
 
 from mecsim.experiments.kernels import OwnKernel
-from mecsim.experiments.store import write_atomically
+from mecsim.experiments.store import ensure_writable, write_atomically
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -36,6 +36,7 @@ COLOURS = 128
 
 def execute(path: Path) -> None:
     """Runs one notebook from a clean kernel and writes it back with its outputs."""
+    ensure_writable(path.parent)
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,

@@ -17,11 +17,13 @@ from pages import MATHJAX, MATHJAX_JS, describe_figures, strip_widgets, title_of
 from papermill.exceptions import PapermillExecutionError
 
 from mecsim.experiments.kernels import OwnKernel
-from mecsim.experiments.store import ROOT, write_atomically
+from mecsim.experiments.store import ROOT, ensure_writable, write_atomically
 
 NOTEBOOKS = ROOT / "notebooks"
 NUMBERED = "[0-9][0-9]_*.ipynb"
-INDEX = Template(Path(__file__).with_name("index.html.j2").read_text(), autoescape=True, trim_blocks=True)
+INDEX = Template(
+    Path(__file__).with_name("index.html.j2").read_text(encoding="utf-8"), autoescape=True, trim_blocks=True
+)
 PAGE = """{% extends 'classic/index.html.j2' %}
 {% block html_head_js %}{% endblock %}
 {% block body_header %}{{ super() }}<p><a href="../index.html">All notebooks of this run</a></p>{% endblock %}"""
@@ -49,7 +51,11 @@ def reproduce(
         profile: "quick", or "paper" to first compute the paper-scale runs that are not stored yet.
         out: the folder to write to.
         notebooks: where the notebooks are.
+
+    Raises:
+        CannotWrite: nothing can be written into `out`.
     """
+    ensure_writable(out)
     if profile == "paper":
         compute_missing_runs()
     out, paths = out.resolve(), sorted(notebooks.glob(NUMBERED))
