@@ -10,8 +10,9 @@ WITHOUT_UNIX = """
 import os, pkgutil, signal, sys
 from importlib import import_module
 
-for name in "IPython gymnasium ipywidgets matplotlib.pyplot numba pandas psutil pyarrow.parquet safetensors.torch \\
-        scipy.optimize scipy.stats seaborn torch tqdm.notebook typer".split():
+for name in "IPython gymnasium ipykernel.kernelspec ipywidgets joblib jupyter_client.manager matplotlib.pyplot numba \\
+        pandas psutil pyarrow.parquet safetensors.torch scipy.optimize scipy.stats seaborn torch tqdm.notebook \\
+        typer".split():
     import_module(name)  # others go by the platform, which stays
 
 def kill(*_):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 import os
 import signal
 import sys
@@ -26,7 +25,6 @@ from threading import RLock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import psutil
 from tqdm import auto, notebook, tqdm
 
 from mecsim.settings import SettingError
@@ -215,34 +213,10 @@ def default_workers() -> int:
                 f"{WORKERS_VARIABLE} = {told!r} is not allowed: it should be a number from 1 on."
             )
         return int(told)
-    affinity = getattr(psutil.Process(), "cpu_affinity", None)  # macOS has none
-    cores = len(affinity()) if affinity else os.cpu_count() or 1
-    job = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return max(1, int(min(cores, cgroup_cores(), int(job) if job.isdecimal() else cores)))
+    import joblib
 
-
-def cgroup_cores(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float:
-    """The cores' worth of time that Linux's control groups, version 1 or 2, leave to this process; else infinity."""
-    with suppress(OSError):
-        groups = [line.split(":", 2)[1:] for line in own.read_text(encoding="utf-8").splitlines()]
-        return min((_quota(root, *group) for group in groups), default=math.inf)
-    return math.inf
-
-
-def _quota(root: Path, controllers: str, group: str) -> float:
-    """The cores that one control group and those around it allow; only the one with the controller cpu has a say."""
-    if controllers and "cpu" not in controllers.split(","):
-        return math.inf
-    files = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
-    base = root / controllers
-    inside = base / group.lstrip("/")
-    allowed = [math.inf]
-    for folder in (inside, *(around for around in inside.parents if around.is_relative_to(base))):
-        with suppress(OSError, ValueError):  # no limit is "max" in version 2 and -1 in version 1
-            quota, period = " ".join((folder / name).read_text(encoding="utf-8") for name in files).split()
-            if int(quota) > 0:
-                allowed.append(int(quota) / int(period))
-    return min(allowed)
+    cores, job = joblib.cpu_count(), os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return max(1, min(cores, int(job))) if job.isdecimal() else cores
 
 
 def completed(futures: Collection[Any]) -> Iterator[Any]:
