@@ -90,12 +90,22 @@ def test_the_quick_profile_gives_every_learner_small_networks():
 
 
 def test_the_panel_of_a_change_compares_before_after_and_trained_on():
-    before, after, trained_on = runs_of(["change"], seeds=1)
-    assert [run.slots for run in (before, after, trained_on)] == [1000, 1000, 2000]
-    assert [run.shift_at for run in (before, after, trained_on)] == [0, 1000, 1000]
-    assert before.shifted().award_scale == (1,)
-    assert after.shifted().award_scale == trained_on.shifted().award_scale == (3, 1, 1)
-    assert after.scenario() == trained_on.scenario() == before.scenario()
+    runs = runs_of(["change"], seeds=1)
+    assert [run.slots for run in runs] == [1000, 1000, 2000, 2000]
+    assert [run.shift_at for run in runs] == [
+        0,
+        1000,
+        1000,
+        2000,
+    ]  # the last trains as long without the change
+    assert [run.shifted().award_scale for run in runs] == [(1,), (3, 1, 1), (3, 1, 1), (3, 1, 1)]
+    assert len({run.scenario() for run in runs}) == 1
+
+
+def test_what_does_not_learn_is_watched_over_the_training_slots_where_that_is_asked():
+    assert {(run.agent, run.slots) for run in runs_of(["unlearnt"], seeds=1)} == {
+        (agent, 2000) for agent in ("all-on", "OLNPO", "untrained", "thrifty")
+    }
 
 
 def test_fewer_devices_share_so_much_less_cpu():

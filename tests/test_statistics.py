@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from mecsim.experiments.statistics import Interval, interval, trailing_mean, trend, verdict, weakest
+from mecsim.experiments.statistics import (
+    Interval,
+    interval,
+    negligible,
+    trailing_mean,
+    trend,
+    verdict,
+    weakest,
+)
 
 SCATTERED = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=10).filter(lambda some: np.std(some) > 1e-3)
 
@@ -72,6 +80,30 @@ class TestWeakest:
         refuted = [verdict(weakest(rng.normal(0.0, 1.0, (5, 20)))) == "not reproduced" for _ in range(400)]
         assert np.mean(refuted) < 0.05
         assert np.mean([(weakest(rng.normal(-3.0, 1.0, (5, 20))).high <= 0) for _ in range(50)]) > 0.9
+
+
+class TestNegligible:
+    SMALL, SMALL_BUT_SURE = [-0.1, 0.1, 0.02], [0.09, 0.1, 0.11]
+
+    @pytest.mark.parametrize(
+        ("parts", "matters", "deciding"),
+        [
+            ((SURE, SMALL), 0.5, SMALL),
+            ((SURE, SMALL), [0.0, 0.5], SMALL),
+            ((SURE, SMALL), 0.2, None),  # its interval for both parts at once is wider
+            ((SMALL,), 0.3, SMALL),
+            ((SURE, OPEN), 0.5, None),
+            ((SMALL_BUT_SURE,), 0.5, None),  # it holds
+        ],
+    )
+    def test_a_part_surely_within_what_does_not_matter(self, parts, matters, deciding) -> None:
+        found = negligible(np.array(parts).T, matters)
+        assert found == (deciding and interval(deciding, 1 - 0.05 / len(parts)))
+
+    def test_parts_that_just_matter_are_seldom_taken_for_negligible(self) -> None:
+        rng = np.random.default_rng(2)
+        taken = [negligible(rng.normal(1.0, 0.3, (20, 10)), 1.0) is not None for _ in range(400)]
+        assert np.mean(taken) < 0.05
 
 
 class TestTrend:

@@ -96,7 +96,7 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
 ) -> None:
     """Print the verdict on every claim, from the stored runs."""
-    from mecsim.experiments.claims import CLAIMS, rule_on
+    from mecsim.experiments.claims import CHOSEN_WHY, CLAIMS, rule_on
     from mecsim.experiments.results import MissingRuns
 
     _need_runs()
@@ -111,6 +111,8 @@ def claims(
     else:
         for ruling in rulings:
             typer.echo(CLAIMS[ruling.id].describe(ruling))
+        if any(CLAIMS[ruling.id].mark(preset) for ruling in rulings):
+            typer.echo(CHOSEN_WHY)
     _fail(unknown)
 
 

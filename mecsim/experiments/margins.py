@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mecsim.experiments.panels import COMPARED
+from mecsim.experiments.panels import AFTER, BEFORE, COMPARED, CONTROL, TRAINED
 from mecsim.experiments.results import by_bs, curves, means, series
 from mecsim.experiments.statistics import CONFIDENCE, Interval, trailing_mean, trend
 from mecsim.experiments.studies.lookup import ALGORITHM_1, LOOK_UP
@@ -24,6 +24,10 @@ from mecsim.scenario import Scenario
 
 BAND = 0.02
 """C2: a curve has converged where it stays within this share of its final level."""
+ABOUT = 200
+"""C2b: slots within which a number counts as the paper's: half the least distance between the numbers."""
+STATED = (1500, 1000, 600)
+"""C2b: slots after which section V-B has the curves of 0.0001, 0.001 and 0.01 converge."""
 CONVERGED = 200
 """C1, C3: slots at the end of a training whose mean is its converged income."""
 FLAT = 0.05
@@ -88,16 +92,37 @@ def income_falls(found: Evidence) -> Array:
     return -np.diff(levels, axis=0).T / levels.mean()
 
 
+def convergences(found: Evidence) -> Array:
+    """C2: the slot at which each training curve, held against all-on's, has converged, (seeds, rates)."""
+    trained, unlearnt = found.tables
+    (against,) = curves(unlearnt, "all-on").values()
+    return np.stack([converged_at(incomes, against) for incomes in curves(trained).values()], axis=1)
+
+
 def later(found: Evidence) -> Array:
-    """C2: slots by which each training curve converges later than the next."""
-    at = [converged_at(incomes) for incomes in curves(found.tables[0]).values()]
-    return -np.diff(np.stack(at), axis=0).T
+    """C2a: slots by which each training curve converges later than the next."""
+    return -np.diff(convergences(found), axis=1)
 
 
-def converged_at(incomes: Array) -> Array:
-    """The first slot from which the trailing mean stays within `BAND` of its final value, (..., slots) -> (...)."""
+def as_stated(found: Evidence) -> Array:
+    """C2b: what is left of `ABOUT` of the distance between each slot of convergence and the paper's, on either side."""
+    distance = convergences(found) - np.array(STATED)
+    return ABOUT - np.concatenate([distance, -distance], axis=1)
+
+
+def converged_at(incomes: Array, against: Array | None = None) -> Array:
+    """The first slot from which a curve stays within `BAND` of its final value, (..., slots) -> (...).
+
+    Args:
+        incomes: of the training slots.
+        against: all-on's in the same slots: the curve is then the ratio of the trailing means, which the luck of the
+            slots moves less; by default it is the trailing mean.
+    """
     curve = trailing_mean(incomes)
-    outside = np.abs(curve / curve[..., -1:] - 1.0) > BAND
+    if against is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):  # nobody earns before the first energy is there
+            curve = curve / trailing_mean(against)
+    outside = ~(np.abs(curve / curve[..., -1:] - 1.0) <= BAND)
     after_last = incomes.shape[-1] - np.argmax(outside[..., ::-1], axis=-1)
     return np.where(outside.any(axis=-1), after_last, 0)
 
@@ -176,12 +201,16 @@ def slower(table: pd.DataFrame, tau_s: float) -> Array:
     return np.array(parts)
 
 
-def adapts(found: Evidence) -> Array:
-    """C19: the rise in BS-1's offloading devices once its awards have risen, and what training on adds to income."""
-    (table,) = found.tables
-    before, _, after = means(table, "offloading BS-1").values()
-    _, untrained, trained = means(table).values()
-    return np.stack([after / before - 1.0, trained / untrained - 1.0], axis=1)
+def follows(found: Evidence) -> Array:
+    """C19a: the rise of BS-1's offloading devices once its awards have risen, without further training."""
+    counts = means(found.tables[0], "offloading BS-1")
+    return (counts[AFTER] / counts[BEFORE] - 1.0)[:, None]
+
+
+def gains_by_training(found: Evidence) -> Array:
+    """C19b: what training on after the change adds to the income, over training as long without it."""
+    incomes = means(found.tables[0])
+    return (incomes[TRAINED] / incomes[CONTROL] - 1.0)[:, None]
 
 
 def always_feasible(table: pd.DataFrame) -> Interval:

@@ -104,6 +104,8 @@ class Point(Setup):
         label: what the point is called.
         agents: who is run there; a learner is trained anew.
         half: train for half the slots only.
+        late: let the world change after all slots trained, not after half of them.
+        watched: write down the incomes of the training slots of agents that do not learn, too.
         x: place on the x axis; None for a curve.
         assumption: the id in the register of the assumption to which this is an alternative, if it is one.
     """
@@ -111,6 +113,8 @@ class Point(Setup):
     label: str
     agents: tuple[str, ...] = ("INTO",)
     half: bool = False
+    late: bool = False
+    watched: bool = False
     x: float | None = None
     assumption: str = ""
 
@@ -149,8 +153,8 @@ class Point(Setup):
                     "agent": agent,
                     "preset": preset,
                 },
-                slots=slots if agent in LEARNERS else 0,
-                shift_at=half if self.shift else 0,
+                slots=slots if agent in LEARNERS or self.watched else 0,
+                shift_at=(slots if self.late else half) if self.shift else 0,
                 evaluation_slots=scale.evaluation_slots,
                 seed=seed,
             )
@@ -298,12 +302,16 @@ TRAINED_AT: dict[str, tuple[float, ...]] = {
 _LEARNT_OR_NOT = ("INTO", "untrained")
 
 
+BEFORE, AFTER, TRAINED = "before", "after, not trained further", "after, trained further"
+CONTROL = "after, trained on before it"
+
+
 def _halfway(shift: dict[str, Any]) -> tuple[Point, ...]:
     """The plant changes halfway: by the policy of before, and by one that goes on learning."""
     return (
-        Point("before", half=True),
-        Point("after, not trained further", half=True, shift=shift),
-        Point("after, trained further", shift=shift),
+        Point(BEFORE, half=True),
+        Point(AFTER, half=True, shift=shift),
+        Point(TRAINED, shift=shift),
     )
 
 
@@ -355,7 +363,17 @@ SECTION_V = {
     "devices": Experiment(
         "Number of devices (C17)", tuple(_devices(share) for share in (0.1, 0.25, 0.5, 1.0)), "devices"
     ),
-    "change": Experiment("The award of BS-1's tasks triples halfway (C19)", _halfway(AWARD.changes(3.0))),
+    "change": Experiment(
+        "The award of BS-1's tasks triples halfway (C19)",
+        (
+            *_halfway(AWARD.changes(3.0)),
+            Point(CONTROL, late=True, shift=AWARD.changes(3.0)),
+        ),
+    ),
+    "unlearnt": Experiment(
+        "Agents that do not learn, over the training slots (C2)",
+        tuple(Point(agent, (agent,), watched=True) for agent in ("all-on", "OLNPO", "untrained", "thrifty")),
+    ),
 }
 """The panels of section V, and what its other claims need."""
 

@@ -99,8 +99,9 @@ def stored_tables(
 
 def together(names: Iterable[str], preset: str = "calibrated") -> dict[str, pd.DataFrame]:
     """The results of several experiments of the paper profile, by name, over the seeds that all of them have."""
-    shared = set.intersection(*(set(stored_seeds(name, preset=preset)) for name in names))
-    return {name: results(name, preset=preset, seeds=shared) for name in names}
+    tables = {name: results(name, preset=preset) for name in names}
+    shared = set.intersection(*(set(table["seed"]) for table in tables.values()))
+    return {name: table[table["seed"].isin(shared)] for name, table in tables.items()}
 
 
 class Results(NamedTuple):

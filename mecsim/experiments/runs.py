@@ -82,7 +82,7 @@ class Run(Setup):
         agent: name of the agent.
         preset: name of the scenario.
         shift_at: slots trained before the shift.
-        slots: slots trained, 0 for an agent that does not learn.
+        slots: slots trained; of an agent that does not learn, slots of the training world that are watched, if any.
         evaluation_slots: fresh slots that the frozen agent is evaluated over.
         seed: seed of the agent and of the twin it trains in.
     """
@@ -201,7 +201,11 @@ def measure(run: Run, checkpoint: Path | None = None) -> pd.DataFrame:
         One row a number, slot -1 for a mean over the evaluation slots.
     """
     agent = run.make_agent()
-    incomes = train_agent(run, agent, checkpoint) if run.agent in LEARNERS and run.slots else np.empty(0)
+    incomes = np.empty(0)
+    if run.slots:
+        twin = DigitalTwin(run.scenario(), run.seed, run.twin_deviation())
+        watched = run.agent not in LEARNERS
+        incomes = rollout(agent, twin, run.slots).income if watched else train_agent(run, agent, checkpoint)
     plant, seen = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed), None
     in_reference: dict[int, float] = {}
     if run.twin_deviation() != Deviation():

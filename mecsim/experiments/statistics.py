@@ -11,8 +11,12 @@ from scipy import stats
 
 from mecsim.training import WINDOW
 
-Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
+Verdict = Literal["reproduced", "not reproduced", "no difference that matters", "inconclusive"]
 CONFIDENCE = 0.95
+LOOKS = (20, 40)
+"""Seeds at which a claim is judged: at 40 only where 20 left it open."""
+LOOK_CONFIDENCE = 1.0 - (1.0 - CONFIDENCE) / len(LOOKS)
+"""Of the intervals of one look, so that both together err no more often than one at `CONFIDENCE` (Bonferroni)."""
 
 
 class Interval(NamedTuple):
@@ -55,24 +59,49 @@ def verdict(margin: Interval) -> Verdict:
     return "inconclusive"
 
 
-def weakest(parts: ArrayLike) -> Interval:
+def weakest(parts: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     """The interval that decides a claim of several parts, all of which must hold.
 
-    That all hold is sure where each surely does, so the lower end is that of the part's own 95 % interval. That one of
-    many fails happens by chance more often than that one does, so the upper end is that of the 95 % interval for all
-    parts at once (Bonferroni).
+    That all hold is sure where each surely does, so the lower end is that of the part's own interval. That one of many
+    fails happens by chance more often than that one does, so the upper end is that of the interval for all parts at
+    once (Bonferroni).
 
     Args:
         parts: the margin of every part for every seed, (seeds, parts).
+        confidence: of the interval.
 
     Returns:
         The interval of the part with the worst verdict, and among those of the smallest mean.
     """
     order: list[Verdict] = ["not reproduced", "inconclusive", "reproduced"]
-    columns = np.asarray(parts, float).T
-    at_once = 1.0 - (1.0 - CONFIDENCE) / len(columns)
-    intervals = [interval(part)._replace(high=interval(part, at_once).high) for part in columns]
+    columns, at_once = _columns(parts, confidence)
+    intervals = [interval(part, confidence)._replace(high=interval(part, at_once).high) for part in columns]
     return min(intervals, key=lambda part: (order.index(verdict(part)), part.mean))
+
+
+def negligible(parts: ArrayLike, matters: ArrayLike, confidence: float = CONFIDENCE) -> Interval | None:
+    """The interval of a part that surely makes no difference that matters, None where there is no such part.
+
+    That one of many parts does happens by chance more often than that one does, so it must by the interval for all
+    parts at once (Bonferroni). A part that holds by little is none of them.
+
+    Args:
+        parts: the margin of every part for every seed, (seeds, parts).
+        matters: the smallest difference that matters, of each part or of all; 0 where there is none.
+        confidence: of the interval.
+    """
+    columns, at_once = _columns(parts, confidence)
+    for part, least in zip(columns, np.broadcast_to(matters, len(columns)), strict=True):
+        found = interval(part, at_once)
+        if -least <= found.low and found.high <= least and interval(part, confidence).low <= 0:
+            return found
+    return None
+
+
+def _columns(parts: ArrayLike, confidence: float) -> tuple[NDArray, float]:
+    """The margins part by part, (parts, seeds), and the confidence of an interval for all parts at once."""
+    columns = np.asarray(parts, float).T
+    return columns, 1.0 - (1.0 - confidence) / len(columns)
 
 
 def trend(series: ArrayLike) -> NDArray:
