@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mecsim.experiments import claims, drawn
-from mecsim.experiments.claims import CLAIMS, Ruling
+from mecsim.experiments.claims import CHOSEN_WHY, CLAIMS, Ruling
 from mecsim.experiments.cli import app
 from mecsim.experiments.results import MissingRuns
 
@@ -30,7 +30,7 @@ def lacking(monkeypatch):
     return lacking
 
 
-def test_claims_as_json_are_twenty_objects_with_the_keys_of_a_verdict(call, lacking):
+def test_claims_as_json_are_objects_with_the_keys_of_a_verdict(call, lacking):
     told = json.loads(call("claims", "--json", "--preset", "printed").stdout)
     assert [one["id"] for one in told] == list(CLAIMS)
     assert all(list(one) == ["id", "preset", "verdict", "effect", "low", "high", "seeds"] for one in told)
@@ -41,10 +41,12 @@ def test_claims_as_text_say_what_was_measured(call, lacking):
     done = call("claims")
     assert done.exit_code == 0
     for name, claim in CLAIMS.items():
-        assert f"{name}  inconclusive: {claim.statement} ({claim.source})" in done.stdout
+        assert f"{name}  inconclusive{claim.mark('calibrated')}: {claim.statement} ({claim.source})" in done.stdout
         assert claim.rule in done.stdout
     assert "0.1 [-0.2, 0.4], 3 seeds" in done.stdout
     assert "0.1 [-0.2, 0.4] slots, 3 seeds" in done.stdout
+    assert done.stdout.endswith(f"{CHOSEN_WHY}\n")
+    assert CHOSEN_WHY not in call("claims", "--preset", "printed").stdout
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
