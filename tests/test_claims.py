@@ -14,8 +14,8 @@ from mecsim.experiments.margins import (
     flattens,
     ordered,
 )
-from mecsim.experiments.panels import AFTER, BEFORE, CONTROL, TRAINED
-from mecsim.experiments.results import COLUMNS
+from mecsim.experiments.panels import AFTER, BEFORE, CONTROL, PRESETS, TRAINED
+from mecsim.experiments.results import COLUMNS, curves, results
 from mecsim.experiments.store import ROOT
 
 RATES = ("0.0001", "0.001", "0.01")
@@ -135,18 +135,38 @@ def test_margins_of_counts_by_hand():
 
 
 def test_a_curve_converges_where_it_stays_within_the_band():
-    flat = np.full(1000, 100.0)
-    assert converged_at(flat) == 0
-    late = np.concatenate([np.full(500, 50.0), np.full(500, 100.0)])
-    assert 500 < converged_at(late) <= 600  # within 2 % once the window of 100 holds less than 4 old slots
-    assert converged_at(np.stack([flat, late])).shape == (2,)
+    flat, late = np.full(1500, 100.0), np.concatenate([np.full(500, 50.0), np.full(1000, 100.0)])
+    assert converged_at(flat, flat) == 0
+    assert (
+        500 < converged_at(late, flat) <= 600
+    )  # within 2 % once the window of 100 holds less than 4 old slots
+    assert converged_at(np.stack([flat, late]), flat).shape == (2,)
 
 
 def test_a_curve_held_against_the_same_slots_of_another_is_not_moved_by_their_luck():
     luck = np.random.default_rng(1).uniform(0.5, 1.5, 2000)
     luck[:10] = 0.0  # nobody earns before the first energy is there
-    assert converged_at(100 * luck) > 1500
     assert converged_at(100 * luck, 50 * luck) == 10
+
+
+def test_luck_of_its_own_moves_no_curve_that_is_level():
+    own = np.random.default_rng(2).uniform(0.0, 2.0, (20, 2000))
+    assert (converged_at(own, np.ones(2000)) < 200).all()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_agents_that_never_learn_do_not_converge_late(preset):
+    """By the stored runs: the rule was made so (ASSUMPTIONS.md)."""
+    watched = results("unlearnt", preset=preset)
+    (against,) = curves(watched, "all-on").values()
+    late = [
+        slot
+        for agent in ("OLNPO", "untrained", "thrifty")
+        for incomes in curves(watched, agent).values()
+        for slot in converged_at(incomes, against)
+        if slot > 200
+    ]
+    assert late == []
 
 
 def incomes(**levels: np.ndarray) -> pd.DataFrame:

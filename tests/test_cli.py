@@ -41,7 +41,10 @@ def test_claims_as_text_say_what_was_measured(call, lacking):
     done = call("claims")
     assert done.exit_code == 0
     for name, claim in CLAIMS.items():
-        assert f"{name}  inconclusive{claim.mark('calibrated')}: {claim.statement} ({claim.source})" in done.stdout
+        assert (
+            f"{name}  inconclusive{claim.mark('calibrated')}: {claim.statement} ({claim.source})"
+            in done.stdout
+        )
         assert claim.rule in done.stdout
     assert "0.1 [-0.2, 0.4], 3 seeds" in done.stdout
     assert "0.1 [-0.2, 0.4] slots, 3 seeds" in done.stdout

@@ -21,9 +21,11 @@ from mecsim.experiments.statistics import CONFIDENCE, Interval, trailing_mean, t
 from mecsim.experiments.studies.lookup import ALGORITHM_1, LOOK_UP
 from mecsim.physics import Array
 from mecsim.scenario import Scenario
+from mecsim.training import WINDOW
 
-BAND = 0.02
-"""C2: a curve has converged where it stays within this share of its final level."""
+BAND, LAST, DEVIATIONS = 0.02, 500, 5.0
+"""C2: the share of its final level within which a curve counts as converged, the slots that give this level, and the
+standard deviations that luck is allowed: the least whole number by which no agent that never learns converges late."""
 ABOUT = 200
 """C2b: slots within which a number counts as the paper's: half the least distance between the numbers."""
 STATED = (1500, 1000, 600)
@@ -110,19 +112,24 @@ def as_stated(found: Evidence) -> Array:
     return ABOUT - np.concatenate([distance, -distance], axis=1)
 
 
-def converged_at(incomes: Array, against: Array | None = None) -> Array:
-    """The first slot from which a curve stays within `BAND` of its final value, (..., slots) -> (...).
+def converged_at(incomes: Array, against: Array) -> Array:
+    """The first slot from which a curve stays near its final level, (..., slots) -> (...).
+
+    The curve is the ratio of the trailing means, its level the ratio over the last `LAST` slots. Near is within
+    `BAND`, or within what the luck of a window's slots alone may move, if that is more: `DEVIATIONS` standard
+    deviations, by the scatter of the last slots around the level.
 
     Args:
         incomes: of the training slots.
-        against: all-on's in the same slots: the curve is then the ratio of the trailing means, which the luck of the
-            slots moves less; by default it is the trailing mean.
+        against: all-on's in the same slots, whose luck cancels.
     """
-    curve = trailing_mean(incomes)
-    if against is not None:
-        with np.errstate(divide="ignore", invalid="ignore"):  # nobody earns before the first energy is there
-            curve = curve / trailing_mean(against)
-    outside = ~(np.abs(curve / curve[..., -1:] - 1.0) <= BAND)
+    with np.errstate(divide="ignore", invalid="ignore"):  # nobody earns before the first energy is there
+        curve = trailing_mean(incomes) / trailing_mean(against)
+    own, others = incomes[..., -LAST:], against[..., -LAST:]
+    level = own.sum(axis=-1, keepdims=True) / others.sum(axis=-1, keepdims=True)
+    scatter = (own - level * others).std(axis=-1, keepdims=True) / own.mean(axis=-1, keepdims=True)
+    near = np.maximum(BAND, DEVIATIONS * scatter / np.sqrt(WINDOW))
+    outside = ~(np.abs(curve / level - 1.0) <= near)
     after_last = incomes.shape[-1] - np.argmax(outside[..., ::-1], axis=-1)
     return np.where(outside.any(axis=-1), after_last, 0)
 
