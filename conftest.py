@@ -29,7 +29,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def peak_bytes(process: int) -> int | None:
     """The most memory that a process has had resident, in bytes; None where the system does not tell."""
     try:
-        status = Path(f"/proc/{process}/status").read_text()
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
     except OSError:
         return None
     found = re.search(r"^VmHWM:\s+(\d+) kB", status, flags=re.MULTILINE)

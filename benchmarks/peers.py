@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from traceback import format_exc
 from typing import Any, Self
+
+import psutil
 
 from mecsim.experiments.parallel import THREAD_VARIABLES
 
@@ -123,8 +124,14 @@ def peak_rss_bytes() -> int:
     """Peak resident size of this process since its program started."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux's ru_maxrss starts from the peak of the process that started this one
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        line = next(
+            line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:")
+        )
         return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource  # which Windows has not
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

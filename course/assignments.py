@@ -16,16 +16,24 @@ from course import ASSIGNMENTS, TIMEOUT_S, Course, CourseError, release
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Releases or grades; 2 where that cannot begin."""
+    """Releases or grades; 1 where some of marks.csv does not count, 2 where that cannot begin."""
     given = parse(arguments)
     root = given.course.resolve()
     try:
         if given.command == "release":
-            print(*release(Course(root, class_seed=given.class_seed)), sep="\n")
+            course = Course(root, class_seed=given.class_seed)
+            print(*release(course), sep="\n")
+            print(
+                f"Hand these out, and keep {course.gradebook}: it has the tests, for seed {course.released_seed()}."
+            )
         else:
             submitted = (given.submitted or root / "submitted").resolve()
             course = Course(root, submitted, given.class_seed, given.timeout)
-            report(course, grade(course))
+            grades, problems = grade(course)
+            report(course, grades)
+            if problems:
+                print("Not all of marks.csv counts, as said at the start.", file=sys.stderr)
+                return 1
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
@@ -41,7 +49,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     for name in ("release", "grade"):
         command = commands.add_parser(name)
         command.add_argument("--course", type=Path, default=ASSIGNMENTS, help="folder of the class")
-        command.add_argument("--class-seed", type=seed, default=1, help="gives a class numbers of its own")
+        command.add_argument(
+            "--class-seed", type=seed, help="gives a class its own numbers (1, or the gradebook's)"
+        )
     command.add_argument("submitted", type=Path, nargs="?", help="folder of the submissions")
     command.add_argument("--timeout", type=int, default=TIMEOUT_S, help="seconds that a cell may run")
     return parser.parse_args(arguments)

@@ -1,20 +1,20 @@
 """Grades the submissions of a class one by one, so that a broken one stops no other."""
 
 import csv
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import nbformat
-from nbformat.reader import NotJSONError
-from nbgrader.api import Gradebook, MissingEntry
+from cells import name_of
+from marks import Mark, enter_marks, read_marks
+from nbformat import NotebookNode
+from nbgrader.utils import is_grade, rmtree
 
-from course import NAMES, Course, CourseError, quiet, reason, release
+from course import NAMES, Course, CourseError, Feedback, Grading, first_line, quiet, release
 
 COLUMNS = ("student", "assignment", "points", "of", "to_mark", "tasks", "note")
-MARKS = ("student", "assignment", "task", "points", "comment")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Grade:
         points: in all, of `of`.
         to_mark: points that a person has yet to give.
         tasks: points of each task.
-        note: what went wrong, in one sentence; empty where nothing did.
+        note: what went wrong, in a sentence each; empty where nothing did.
     """
 
     student: str
@@ -37,99 +37,137 @@ class Grade:
     note: str = ""
 
 
-@quiet()
-def grade(course: Course) -> list[Grade]:
-    """Grades every submission, writes the feedback and grades.csv.
+class NotGraded(Exception):
+    """Why a submission scores nothing, in one sentence."""
 
-    A class that has no gradebook yet gets its release first.
+
+@quiet()
+def grade(course: Course) -> tuple[list[Grade], list[str]]:
+    """Grades every submission, writes the feedback and grades.csv; returns the points, and what is wrong in marks.csv.
+
+    The latter is printed before anything runs. A class that has no gradebook yet gets its release first.
 
     Raises:
-        CourseError: there is no folder of submissions, or no student in it.
+        CourseError: there is no submission, the seed is not the gradebook's, or grades.csv cannot be written.
     """
-    if not course.submitted.is_dir():
-        raise CourseError(
-            f"There is no folder {course.submitted}: it should hold student/assignment/*.ipynb."
-        )
-    students = sorted(path.name for path in course.submitted.iterdir() if path.is_dir())
-    if not students:
-        raise CourseError(f"{course.submitted} holds no student: it should hold student/assignment/*.ipynb.")
-    if not course.gradebook.exists():
+    students = find_students(course.submitted)
+    released = course.released_seed()
+    if released is None:
         release(course)
-    notes = {(student, name): autograde(course, student, name) for student in students for name in NAMES}
-    for problem in give_marks(course):
-        print(problem)
-    grades = [look_up(course, *key, note) for key, note in notes.items()]
-    for one in grades:
-        if one.tasks:
-            course.api.generate_feedback(one.assignment, one.student)
-    write_csv(course.root / "grades.csv", grades)
-    return grades
+    else:
+        course.check_seed(released)
+    table = course.root / "grades.csv"
+    try:
+        table.open("a").close()
+    except OSError as error:
+        raise CourseError(
+            f"{table} cannot be written: close it where it is open ({error.strerror})."
+        ) from None
+    marks, problems = read_marks(course, students)
+    print(*problems, sep="\n", end="\n" if problems else "", flush=True)
+    with course.book() as book:
+        of = {name: book.find_assignment(name).max_score for name in NAMES}
+    grades = [
+        grade_one(course, student, name, of[name], marks.get((student, name), {}))
+        for student in students
+        for name in NAMES
+    ]
+    write_csv(table, grades)
+    return grades, problems
+
+
+def find_students(submitted: Path) -> list[str]:
+    """The folders of a class, but for those that systems and programs make.
+
+    Raises:
+        CourseError: there is none.
+    """
+    wanted = "it should hold student/assignment/assignment.ipynb."
+    if not submitted.is_dir():
+        raise CourseError(f"There is no folder {submitted}: {wanted}")
+    folders = [path.name for path in submitted.iterdir() if path.is_dir()]
+    students = sorted(name for name in folders if not name.startswith((".", "__")))
+    if not students:
+        raise CourseError(f"{submitted} holds no student: {wanted}")
+    return students
+
+
+def grade_one(course: Course, student: str, name: str, of: float, marks: dict[str, Mark]) -> Grade:
+    """The points of one submission, none where it cannot be run, and a page of feedback that says why."""
+    feedback = course.root / "feedback" / student / name
+    try:
+        if feedback.exists():
+            rmtree(feedback)
+        note = autograde(course, student, name)
+        with course.book() as book:
+            enter_marks(book, name, student, marks)
+        one = look_up(course, student, name, note)
+        course.convert(Feedback, name, student, note=note)
+        return one
+    except NotGraded as reason:
+        note = str(reason)
+    except Exception as error:  # whatever a student has made of it
+        note = f"{name}.ipynb could not be run: {first_line(error)}"
+    if marks:
+        note += " Its marks in marks.csv do not count."
+    if (course.submitted / student / name).exists():
+        feedback.mkdir(parents=True, exist_ok=True)
+        page = f"<!DOCTYPE html><meta charset=utf-8><title>{name}</title><p>0 of {of:g} points: {escape(note)}</p>"
+        (feedback / f"{name}.html").write_text(page, encoding="utf-8")
+    return Grade(student, name, 0.0, of, note=note)
 
 
 def autograde(course: Course, student: str, name: str) -> str:
-    """Runs one submission with all its tests; says in one sentence what went wrong, if anything did."""
-    if re.search(r"[*?\[\]]", student):
-        return f"the folder {student!r} has one of *?[] in its name: rename it."
+    """Runs one submission with all its tests; says what was odd, empty where nothing was.
+
+    Raises:
+        NotGraded: there is nothing to run.
+    """
     path = course.submitted / student / name / f"{name}.ipynb"
     if not path.exists():
         others = sorted(other.name for other in path.parent.glob("*.ipynb"))
-        return f"{path.name} is missing; there is {', '.join(others)}." if others else "not handed in."
+        raise NotGraded(
+            f"{path.name} is missing; there is {', '.join(others)}." if others else "not handed in."
+        )
     try:
         nbformat.validate(nbformat.read(path, as_version=4))
-    except (NotJSONError, ValueError, AttributeError, nbformat.ValidationError, OSError) as error:
-        return f"{path.name} cannot be read as a notebook ({type(error).__name__})."
-    result = course.api.autograde(name, student)
-    if not result["success"]:
-        return f"{path.name} could not be run: {reason(result)}"
-    slow = timeouts(course.root / "autograded" / student / name / path.name)
-    return f"{slow} cell(s) ran for more than {course.timeout_s} s and were stopped." if slow else ""
+    except Exception as error:
+        raise NotGraded(f"{path.name} cannot be read as a notebook ({type(error).__name__}).") from None
+    course.convert(Grading, name, student)
+    notebook = nbformat.read(course.root / "autograded" / student / name / path.name, as_version=4)
+    return " ".join([*notebook.metadata.notes, *failures(notebook, course.timeout_s)])
 
 
-def timeouts(path: Path) -> int:
-    """How many cells of an autograded notebook were stopped."""
-    outputs = (output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", []))
-    return sum(output.get("ename") == "CellTimeoutError" for output in outputs)
+def failures(notebook: NotebookNode, timeout_s: int) -> list[str]:
+    """Which cells ran too long, and the first other one that failed and is no test."""
+    slow, failed = [], []
+    for cell in notebook.cells:
+        errors = [one for one in cell.get("outputs", []) if one.output_type == "error"]
+        names = {one.ename for one in errors}
+        if "CellTimeoutError" in names:
+            slow.append(name_of(cell))
+        elif errors and not is_grade(cell) and "NotImplementedError" not in names:
+            said = f"{errors[0].ename}: {errors[0].evalue}".splitlines()[0].rstrip(": .")
+            failed.append(f"the cell {name_of(cell)} failed: {said}.")
+    notes = [f"stopped after {timeout_s} s: {', '.join(slow)}."] if slow else []
+    return notes + failed[:1]
 
 
 def look_up(course: Course, student: str, name: str, note: str) -> Grade:
-    """The points of one submission; none where it was not run."""
-    with Gradebook(course.api.coursedir.db_url) as book:
-        of = book.find_assignment(name).max_score
-        if note and "were stopped" not in note:
-            return Grade(student, name, 0.0, of, note=note)
+    """The points of one graded submission."""
+    with course.book() as book:
         submission = book.find_submission(name, student)
-        cells = [cell for notebook in submission.notebooks for cell in notebook.grades]
+        cells = sorted(
+            (cell for one in submission.notebooks for cell in one.grades), key=lambda cell: cell.name
+        )
         to_mark = sum(cell.max_score for cell in cells if cell.needs_manual_grade)
         tasks = {cell.name: cell.score for cell in cells}
-        return Grade(student, name, submission.score, of, to_mark, dict(sorted(tasks.items())), note)
-
-
-def give_marks(course: Course) -> Iterator[str]:
-    """Enters the points of marks.csv in the gradebook; yields one sentence for each line that is no use."""
-    path = course.root / "marks.csv"
-    if not path.exists():
-        return
-    with Gradebook(course.api.coursedir.db_url) as book, path.open(newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                cell = book.find_grade(row["task"], row["assignment"], row["assignment"], row["student"])
-                points = float(row["points"])
-            except (MissingEntry, KeyError, TypeError, ValueError):
-                yield f"marks.csv, line {number}: it should name {', '.join(MARKS)} of a submission."
-                continue
-            if not 0 <= points <= cell.max_score:
-                yield f"marks.csv, line {number}: {points:g} points are not allowed: 0 to {cell.max_score:g} are."
-                continue
-            cell.manual_score, cell.needs_manual_grade = points, False
-            with suppress(MissingEntry):  # there is room for a comment at an answer, not at a test
-                remark = book.find_comment(row["task"], row["assignment"], row["assignment"], row["student"])
-                remark.manual_comment = row.get("comment") or None
-        book.db.commit()
+        return Grade(student, name, submission.score, submission.max_score, to_mark, tasks, note)
 
 
 def write_csv(path: Path, grades: Iterable[Grade]) -> None:
-    """One line for every student and assignment."""
-    with path.open("w", newline="") as file:
+    """One line for every student and assignment; a mark in front tells Excel that it is UTF-8."""
+    with path.open("w", newline="", encoding="utf-8-sig") as file:
         lines = csv.writer(file)
         lines.writerow(COLUMNS)
         for one in grades:

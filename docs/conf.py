@@ -43,14 +43,16 @@ autodoc_type_aliases = {name: name for name in ("Array", "Ints", "Bools", "Numbe
 napoleon_use_ivar = True  # a field that a docstring lists is not described twice
 
 FRAGMENT = re.compile(r"(\]\([^)#\s]*#)([^)\s]+)\)")
-SOLUTION = re.compile(r"\[([^]]*)\]\((?:source/|wrong_answers)[^)]*\)")
+SOLUTION = re.compile(
+    r"\[([^]]*)\]\(source/[^)]*\)|^## Wrong answers.*?(?=^## )", flags=re.DOTALL | re.MULTILINE
+)
 
 
 def prepare(app: Sphinx, page: str, source: list[str]) -> None:
     """Turns the text of a file into what Sphinx is to lay out."""
     text = source[0]
     if page == root_doc:
-        text += (HERE / "contents.md").read_text()
+        text += (HERE / "contents.md").read_text(encoding="utf-8")
     elif page == course:
         text = SOLUTION.sub(r"\1", text)  # whoever is to solve it reads this site too
     elif page == "docs/api":

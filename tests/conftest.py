@@ -1,5 +1,6 @@
 """Set-up that every test shares."""
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -23,3 +24,14 @@ def _figures_closed() -> Iterator[None]:
     """Every test starts without open figures, whichever ran before it."""
     yield
     plt.close("all")
+
+
+@pytest.fixture(scope="session")
+def foreign_kernels(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A JUPYTER_PATH with a kernel of another environment that has the name of ours; it does not start."""
+    root = tmp_path_factory.mktemp("foreign")
+    folder = root / "kernels/python3"
+    folder.mkdir(parents=True)
+    spec = {"argv": ["no-such-python", "{connection_file}"], "display_name": "Other", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    return str(root)

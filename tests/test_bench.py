@@ -109,7 +109,7 @@ def test_the_peak_of_a_process_is_its_own() -> None:
 @pytest.mark.parametrize(("system", "unit"), [("darwin", 1), ("linux", 1024)])
 def test_the_peak_where_there_is_no_proc(system, unit, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(peers, "Path", lambda _: tmp_path / "nothing")
-    monkeypatch.setattr(peers.resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=5_000))
+    monkeypatch.setattr("resource.getrusage", lambda _: SimpleNamespace(ru_maxrss=5_000))
     monkeypatch.setattr(sys, "platform", system)
     assert peers.peak_rss_bytes() == 5_000 * unit
 

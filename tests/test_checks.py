@@ -86,23 +86,22 @@ def edit(store: Store, change) -> str:
 def test_each_fault_is_found_in_each_kind(store) -> None:
     assert checks.faults_of(store) == []
     first, second = sorted(store.manifest())
-    kind = store.folder.name
 
     before = (store.folder / first).read_bytes()
     (store.folder / first).write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
-    assert checks.faults_of(store) == [f"data/{kind}/{first} differs from its checksum in the manifest."]
+    assert checks.faults_of(store) == [f"{store.folder}/{first} differs from its checksum in the manifest."]
     store.write_manifest()
     assert checks.faults_of(store) != [], "listing the files anew does not vouch for a damaged one"
     (store.folder / first).write_bytes(before)
 
     stranger = store.folder / f"fig-{first}"
     stranger.write_bytes(before)
-    assert checks.faults_of(store) == [f"data/{kind}/{stranger.name} is not in the manifest."]
+    assert checks.faults_of(store) == [f"{store.folder}/{stranger.name} is not in the manifest."]
     stranger.unlink()
 
     edit(store, lambda entry: entry["run"].update(colour="blue"))
     (found,) = checks.faults_of(store)
-    assert found.startswith(f"data/{kind}/{first} is stale (")
+    assert found.startswith(f"{store.folder}/{first} is stale (")
     assert f"delete it and run `{store.command}" in found
     edit(store, lambda entry: entry["run"].pop("colour"))
 
@@ -112,7 +111,7 @@ def test_each_fault_is_found_in_each_kind(store) -> None:
     edit(store, lambda entry: entry.update(numerics=NUMERICS))
 
     (store.folder / second).unlink()
-    assert checks.faults_of(store) == [f"data/{kind}/{second} is in the manifest but not there."]
+    assert checks.faults_of(store) == [f"{store.folder}/{second} is in the manifest but not there."]
 
     (store.folder / MANIFEST).write_text("{")
     (found,) = checks.faults_of(store)
@@ -195,9 +194,7 @@ class TestComputedAgain:
         monkeypatch.setattr(checks, "stores", lambda: made)
         assert checks.recompute(100) == []
         path = tamper(made[0])
-        assert checks.recompute(100) == [
-            f"data/runs/{path.name} is not what is computed now: 1 of 9 in value."
-        ]
+        assert checks.recompute(100) == [f"{path} is not what is computed now: 1 of 9 in value."]
 
     def test_seconds_that_a_study_measured_are_not_compared(self, tmp_path) -> None:
         store = studies.StudyStore(tmp_path)

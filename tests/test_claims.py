@@ -222,4 +222,4 @@ def test_there_is_a_rule_for_each_of_the_twenty_claims():
 
 
 def test_the_readme_says_what_the_runs_say():
-    assert claims.claims_table() in (ROOT / "README.md").read_text()
+    assert claims.claims_table() in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ def row(line: str) -> Row:
     return Row(symbol, meaning, unit, re.findall(r"`([^`]+)`", names), where)
 
 
-TEXT = (ROOT / "GLOSSARY.md").read_text()
+TEXT = (ROOT / "GLOSSARY.md").read_text(encoding="utf-8")
 ROWS = [row(line) for line in TEXT.splitlines() if line.startswith("| $")]
 
 

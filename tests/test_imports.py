@@ -32,7 +32,7 @@ LIGHT = [
 
 def imported(path: Path) -> set[str]:
     """The modules of mecsim that a module imports when it is itself imported, and those it names in types alone."""
-    found, tree = set(), ast.parse(path.read_text())
+    found, tree = set(), ast.parse(path.read_text(encoding="utf-8"))
     for node in [
         *tree.body,
         *(one for block in tree.body if isinstance(block, ast.If) for one in block.body),

@@ -1,5 +1,6 @@
 """What a reader may rely on in every committed notebook; `make notebooks` sees to most of it."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,11 @@ def test_outputs_hold_no_error_warning_or_widget(notebook: NotebookNode) -> None
     assert [output.ename for output in outputs(notebook) if output.output_type == "error"] == []
     assert [output.text for output in outputs(notebook) if output.get("name") == "stderr"] == []
     assert not [output for output in outputs(notebook) if "widget-view" in str(list(output.get("data", {})))]
+
+
+def test_every_cell_is_plain_python_that_a_script_can_hold(notebook: NotebookNode) -> None:
+    for cell in code_cells(notebook):
+        ast.parse(cell.source)
 
 
 def test_nothing_of_this_machine(notebook: NotebookNode) -> None:

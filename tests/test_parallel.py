@@ -2,9 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import joblib
 import pytest
 
 from mecsim.experiments.parallel import (
@@ -14,9 +17,11 @@ from mecsim.experiments.parallel import (
     Progress,
     WorkersLost,
     clock_time,
+    default_workers,
     duration_s,
     run_tasks,
 )
+from mecsim.settings import SettingError
 
 
 class Task(NamedTuple):
@@ -68,6 +73,35 @@ def test_a_task_that_always_kills_is_given_up(tmp_path) -> None:
     with pytest.raises(WorkersLost, match="killed 4 times"):
         do([Task(tmp_path, "a", "killed")])
     assert (tmp_path / "a.tried").read_text() == "x" * (MOST_LOSSES + 1)
+
+
+class TestHowManyWorkers:
+    """Explicit numbers come first, then what the system and the job allow."""
+
+    @pytest.mark.parametrize(
+        ("slurm", "told", "expected"), [("", "", 4), ("1", "", 1), ("8", "", 4), ("1", "6", 6)]
+    )
+    def test_as_many_as_cores_may_be_used(self, monkeypatch, slurm, told, expected) -> None:
+        monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
+        monkeypatch.setenv("SLURM_CPUS_PER_TASK", slurm)
+        monkeypatch.setenv("MECSIM_WORKERS", told)
+        assert default_workers() == expected
+
+    @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="there is no affinity here")
+    def test_affinity_counts(self) -> None:
+        one_core = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
+        asked = "from mecsim.experiments.parallel import default_workers; print(default_workers())"
+        environment = {**os.environ, "MECSIM_WORKERS": "", "SLURM_CPUS_PER_TASK": ""}
+        command = [sys.executable, "-c", f"{one_core}; {asked}"]
+        assert subprocess.check_output(command, text=True, env=environment) == "1\n"
+
+    @pytest.mark.parametrize("told", ["0", "two", "-1"])
+    def test_no_number_is_refused(self, monkeypatch, told) -> None:
+        monkeypatch.setenv("MECSIM_WORKERS", told)
+        with pytest.raises(
+            SettingError, match=f"MECSIM_WORKERS = '{told}' is not allowed: it should be a number"
+        ):
+            default_workers()
 
 
 class Clock:

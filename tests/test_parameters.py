@@ -53,10 +53,20 @@ def notebook(values: dict[str, Any], *injected: str) -> dict[str, Any]:
         (['# Parameters\nslots = 50\npreset = "printed"\n'], {"slots": 50, "preset": "printed"}),
         (["# Parameters\n"], {}),
         (["figures = 3  # Parameters\n"], {}),  # what the notebook itself assigns is its own business
+        (["# Parameters\nslots = 50\n", "# Parameters\ntitle = 'my figure'\n"], {"slots": 50}),
+        (["print(slots)", "# Parameters\ntitle = 'my figure'\n"], {}),
     ],
 )
 def test_the_parameters_are_those_of_the_notebook_and_of_papermill(injected, changes) -> None:
     assert WalkParameters.of(notebook(WALK, *injected)) == WalkParameters(**WALK | changes)
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers() -> None:
+    found = FigureParameters.of(FIGURE | {"changes": {"cpu_hz": "5e9", "award_scale": [1, "2e0", 3]}})
+    assert found.changes == {"cpu_hz": 5e9, "award_scale": [1, 2.0, 3]}
+    assert (found.panel, found.preset) == ("all", "both")
+    assert TrainingParameters.of(TRAINING | {"slots": "2e3"}).slots == 2000
+    assert StoredParameters.of({"preset": "both", "changes": {"links": "star"}}).changes == {"links": "star"}
 
 
 def test_outside_a_notebook_and_with_lists_of_neurons() -> None:

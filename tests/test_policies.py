@@ -74,7 +74,7 @@ class TestProblems:
             with pytest.raises(PolicyError) as error:
                 load_policy(name, tiny)
             assert "\n" not in str(error.value)
-            assert str(error.value).startswith(f"{name}-small.safetensors is not a readable policy of mecsim")
+            assert str(error.value).startswith(f"{path_of(name, tiny)} is not a readable policy of mecsim")
 
     def test_a_file_of_something_else(self, tiny) -> None:
         path_of("DDQN", tiny).rename(path_of("INTO", tiny))

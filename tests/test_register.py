@@ -40,12 +40,14 @@ def test_every_switch_has_a_measured_alternative_and_the_other_way_round():
 
 
 def test_what_has_no_switch_is_measured_otherwise_or_says_why_not():
-    told = re.findall(r"^\| (A\d+) \| [^|]+ \|$", register.REGISTER.read_text(), flags=re.MULTILINE)
+    told = re.findall(
+        r"^\| (A\d+) \| [^|]+ \|$", register.REGISTER.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     assert told == [name for name in register.register()["id"] if name not in switches()]
 
 
 def test_the_register_says_what_was_measured():
-    assert register.effects_table() in register.REGISTER.read_text()
+    assert register.effects_table() in register.REGISTER.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("name", "setting"), switches().items())

@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import execute
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
@@ -24,7 +25,7 @@ def write_notebook(path: Path, title: str, *sources: str) -> None:
 
 @pytest.fixture
 def notebooks(tmp_path: Path) -> Path:
-    folder = tmp_path / "notebooks"
+    folder = tmp_path / r"mecsim (1) + [b] $1 \d {x} 50%20off Übung"
     folder.mkdir()
     failure = "raise ValueError('gamma = 2: too large')"
     write_notebook(folder / "00_fails.ipynb", "One that <fails>", PLOT, failure)
@@ -34,7 +35,7 @@ def notebooks(tmp_path: Path) -> Path:
 
 
 def test_a_failure_is_reported_and_does_not_stop_the_rest(notebooks: Path, tmp_path: Path) -> None:
-    out = tmp_path / "build"
+    out = notebooks / "build"
     fails, works = reproduce(out=out, notebooks=notebooks)
     assert (fails.error, works.error) == ("ValueError: gamma = 2: too large", None)
     assert (fails.title, works.title) == ("One that <fails>", "One that works")
@@ -52,6 +53,16 @@ def test_a_failure_is_reported_and_does_not_stop_the_rest(notebooks: Path, tmp_p
     assert "One that &lt;fails&gt;" in index
     assert "gamma = 2: too large" in index
     assert "draft" not in index
+
+
+def test_the_kernel_is_of_this_python(tmp_path: Path, monkeypatch, foreign_kernels: str) -> None:
+    monkeypatch.setenv("JUPYTER_PATH", foreign_kernels)
+    write_notebook(tmp_path / "01_python.ipynb", "One", "import sys\n\nsys.executable")
+    (run,) = reproduce(out=tmp_path / "build", notebooks=tmp_path)
+    assert run.error is None
+    assert sys.executable in (tmp_path / "build/html/01_python.html").read_text()
+    execute.execute(tmp_path / "01_python.ipynb")
+    assert sys.executable in (tmp_path / "01_python.ipynb").read_text()
 
 
 def test_a_second_run_replaces_the_first(notebooks: Path, tmp_path: Path) -> None:

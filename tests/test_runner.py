@@ -17,7 +17,7 @@ from mecsim.experiments.panels import PROFILES, RunStore, runs_of
 from mecsim.experiments.parallel import clock_time, duration_s
 from mecsim.experiments.runner import describe
 from mecsim.experiments.runs import LEARNERS, Run, path_of
-from mecsim.experiments.store import read_meta
+from mecsim.experiments.store import MACHINE, read_meta
 
 COMMAND = """
 import os, sys, time
@@ -25,10 +25,13 @@ from pathlib import Path
 
 folder = Path(os.environ["FOLDER"])
 if __name__ == "__main__":
+    import signal
+
     from mecsim.experiments.cli import main
     from mecsim.experiments.panels import PROFILES, Profile
 
     PROFILES["quick"] = Profile(1, 0, 2, folder / "runs")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background without
     main()
 else:  # a worker imports this file, too: it computes no more runs than the test allows
     from mecsim.experiments import runs
@@ -184,7 +187,7 @@ def test_ctrl_c_and_killed_runners_and_workers_cost_no_finished_run(start, tmp_p
     assert len(second) == 2
     assert second.items() >= first.items()
     assert all(read_meta(path)["run"] for path in runs.glob("*.parquet"))
-    half_written = runs / f".next.parquet.{killed.process.pid}.part"
+    half_written = runs / f".next.parquet.{MACHINE}.{killed.process.pid}.part"
     half_written.write_bytes(b"PAR1")
 
     bereft = start()

@@ -31,7 +31,7 @@ from mecsim.experiments.runs import (
     reference_states,
     run_job,
 )
-from mecsim.experiments.store import NUMERICS, read_meta
+from mecsim.experiments.store import NUMERICS, DamagedFile, read_meta
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem, outcome
@@ -122,6 +122,15 @@ def test_the_checkpoint_goes_once_the_run_is_stored(tmp_path, monkeypatch):
     assert checkpoint.exists()
     store.write(job, content)
     assert not checkpoint.exists()
+
+
+def test_a_torn_checkpoint_is_named_and_the_training_starts_anew(tmp_path, capsys):
+    checkpoint, run = tmp_path / "training.safetensors", small_run()
+    checkpoint.write_bytes(b"torn")
+    pd.testing.assert_frame_equal(measure(run, checkpoint), measure(run), check_exact=True)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"{checkpoint} is not a readable checkpoint of mecsim (")
+    assert said.endswith("). The training starts anew.")
 
 
 def test_reference_states_are_the_same_for_every_agent_and_have_an_income_each():
@@ -275,6 +284,12 @@ def test_what_is_recorded_is_what_is_in_use(path) -> None:
     assert recorded["Scenario"]["tau_s"] == 3.0
     assert recorded["INTOSettings"]["actor_hidden"] == [3000, 1000]
     assert set(recorded) == {"Scenario", "Refinement", "Deviation", "INTOSettings", "DDQNSettings"}
+
+
+def test_torn_defaults_are_named(path) -> None:
+    path.write_text("[")
+    with pytest.raises(DamagedFile, match=r"defaults\.json is not readable; delete it, and `mecsim run`"):
+        changed_defaults(path)
 
 
 @pytest.mark.parametrize(

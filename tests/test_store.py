@@ -9,10 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mecsim.experiments import store
+from mecsim.experiments.calibration import CalibrationStore
 from mecsim.experiments.store import (
     DATA,
+    MACHINE,
+    CannotWrite,
+    DamagedFile,
     checksum,
+    ensure_writable,
     read_meta,
+    read_table,
     read_tables,
     remove_abandoned,
     table_bytes,
@@ -56,21 +63,23 @@ def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch) -> None:
         raise OSError("the disk is full")
 
     monkeypatch.setattr("os.fsync", no_power)
-    with pytest.raises(OSError, match="the disk is full"):
+    with pytest.raises(CannotWrite, match=r"one\.parquet cannot be written \(the disk is full\)"):
         write_atomically(path, b"half")
+    assert [one.name for one in tmp_path.iterdir()] == ["one.parquet"]  # nothing half-written is left
     assert read_meta(path) == {"seed": 1}
     pd.testing.assert_frame_equal(read_tables(tmp_path), FRAME)
 
 
-def test_what_a_living_process_is_writing_stays(tmp_path) -> None:
-    writing = tmp_path / f".a.parquet.{os.getpid()}.part"
+def test_what_a_living_process_or_another_machine_is_writing_stays(tmp_path) -> None:
+    writing = tmp_path / f".a.parquet.{MACHINE}.{os.getpid()}.part"
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    abandoned = tmp_path / f".b.parquet.{dead.pid}.part"
-    for path in (writing, abandoned):
+    abandoned = tmp_path / f".b.parquet.{MACHINE}.{dead.pid}.part"
+    elsewhere = tmp_path / f".c.parquet.another-machine.{dead.pid}.part"
+    for path in (writing, abandoned, elsewhere):
         path.touch()
     remove_abandoned(tmp_path)
-    assert list(tmp_path.iterdir()) == [writing]
+    assert {*tmp_path.iterdir()} == {writing, elsewhere}
 
 
 def test_other_files_are_refused_by_name(tmp_path) -> None:
@@ -79,6 +88,35 @@ def test_other_files_are_refused_by_name(tmp_path) -> None:
     for name in ("notes", "foreign"):
         with pytest.raises(ValueError, match=rf"{name}\.parquet is not a result file of mecsim"):
             read_meta(tmp_path / f"{name}.parquet")
+
+
+def test_a_torn_table_is_named(tmp_path) -> None:
+    write(tmp_path / "whole.parquet")
+    (tmp_path / "torn.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:-9])
+    for read in (read_tables, lambda folder: read_table(folder / "torn.parquet")):
+        with pytest.raises(DamagedFile, match=r"torn\.parquet is not a result file of mecsim, or it is torn"):
+            read(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotWrite, match=r"file/runs cannot be written \(Not a directory\)"):
+        ensure_writable(tmp_path / "file" / "runs")
+
+
+def test_what_another_run_stores_meanwhile_is_listed_too(tmp_path, monkeypatch) -> None:
+    write(tmp_path / "mine.parquet")
+    summed = store.checksum
+
+    def while_another_run_stores(path):
+        if not (tmp_path / "theirs.parquet").exists():
+            write(tmp_path / "theirs.parquet")
+            write_atomically(tmp_path / store.MANIFEST, b"{}")
+        return summed(path)
+
+    monkeypatch.setattr(store, "checksum", while_another_run_stores)
+    CalibrationStore(tmp_path).write_manifest()
+    assert list(CalibrationStore(tmp_path).manifest()) == ["mine.parquet", "theirs.parquet"]
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
+from hidden import NAMES, read, secret_lines, text_of
 from lab import chromium, find_chromium
 from playwright.sync_api import Page
 
@@ -37,7 +38,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pages(site: Path) -> Pages:
     """Every page, by its path."""
     found = [path for path in site.rglob("*.html") if "_static" not in path.parts]
-    return {path: BeautifulSoup(path.read_text(), "html.parser") for path in found}
+    return {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in found}
 
 
 def faults(folder: Path, pages: Pages) -> Iterator[str]:
@@ -90,12 +91,25 @@ def test_a_notebook_can_be_kept_as_it_was_committed(site: Path) -> None:
         assert copy.read_bytes() == (ROOT / "notebooks" / copy.name).read_bytes()
 
 
-def test_no_solution_is_on_the_site(site: Path) -> None:
+def test_no_solution_is_on_the_site(site: Path, pages: Pages) -> None:
     kinds = (".html", ".ipynb", ".txt", ".toml", ".js", ".md")
     texts = [path for path in site.rglob("*") if path.suffix in kinds]
     assert len(texts) > 100
-    assert [path for path in texts if re.search("(BEGIN|END) (SOLUTION|HIDDEN)", path.read_text())] == []
+    assert [
+        path for path in texts if re.search("(BEGIN|END) (SOLUTION|HIDDEN)", path.read_text(encoding="utf-8"))
+    ] == []
     assert [path for path in texts if re.match(r"a\d_|wrong_answers", path.name)] == []
+    shown = {path: page.get_text() for path, page in pages.items()}
+    shown |= {
+        path: path.read_text() for path in texts if path.suffix != ".html" and "_static" not in path.parts
+    }
+    known = "\n".join(text_of(read(path)) for path in ROOT.glob("notebooks/*.ipynb"))
+    secret = {line for name in NAMES for line in secret_lines(name) if line not in known}
+    assert len(secret) > 250
+    assert [(path.name, line) for path, text in shown.items() for line in secret if line in text] == []
+    guide = shown[site / "notebooks/assignments/README.html"]
+    assert "Wrong answers" not in guide
+    assert "How hidden the hidden tests are" in guide
 
 
 def test_figures_have_alternative_texts(site: Path, pages: Pages) -> None:

@@ -15,9 +15,10 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 from pages import strip_widgets
 from PIL import Image
-from reproduce import NOTEBOOKS, QUIET_KERNEL
+from reproduce import NOTEBOOKS
 
-from mecsim.experiments.store import write_atomically
+from mecsim.experiments.kernels import OwnKernel
+from mecsim.experiments.store import ensure_writable, write_atomically
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -35,13 +36,13 @@ COLOURS = 128
 
 def execute(path: Path) -> None:
     """Runs one notebook from a clean kernel and writes it back with its outputs."""
+    ensure_writable(path.parent)
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
-        kernel_name="python3",
+        kernel_manager_class=OwnKernel,
         record_timing=False,
         coalesce_streams=True,
-        extra_arguments=QUIET_KERNEL,
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()

@@ -94,10 +94,11 @@ def lab_environment(home: Path) -> dict[str, str]:
     for name, setting in SETTINGS.items():
         path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(setting))
+        path.write_text(json.dumps(setting), encoding="utf-8")
     folders = {"CONFIG_DIR": "config", "DATA_DIR": "data", "RUNTIME_DIR": "runtime"}
     ours = {f"JUPYTER_{name}": str(home / folder) for name, folder in folders.items()}
     ours |= {f"JUPYTERLAB_{name.upper()}_DIR": str(home / name) for name in ("settings", "workspaces")}
+    ours["JUPYTER_PATH"] = ""  # where another Python's kernel may have the name of ours
     return os.environ | ours
 
 

@@ -19,11 +19,11 @@ def main() -> None:
     """Replaces what stands between the marks of each table."""
     for name, (mark, table) in TABLES.items():
         path = ROOT / name
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         block = re.compile(rf"(?<=<!-- {mark} -->\n).*?(?=\n<!-- /{mark} -->)", flags=re.DOTALL)
         if not block.search(text):
             raise SystemExit(f"{name} has lost the marks <!-- {mark} --> and <!-- /{mark} -->.")
-        path.write_text(block.sub(lambda _, table=table: table(), text))
+        path.write_text(block.sub(lambda _, table=table: table(), text), encoding="utf-8")
 
 
 if __name__ == "__main__":

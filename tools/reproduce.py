@@ -16,15 +16,17 @@ from nbformat import NotebookNode
 from pages import MATHJAX, MATHJAX_JS, describe_figures, strip_widgets, title_of
 from papermill.exceptions import PapermillExecutionError
 
-from mecsim.experiments.store import ROOT, write_atomically
+from mecsim.experiments.kernels import OwnKernel
+from mecsim.experiments.store import ROOT, ensure_writable, write_atomically
 
 NOTEBOOKS = ROOT / "notebooks"
 NUMBERED = "[0-9][0-9]_*.ipynb"
-INDEX = Template(Path(__file__).with_name("index.html.j2").read_text(), autoescape=True, trim_blocks=True)
+INDEX = Template(
+    Path(__file__).with_name("index.html.j2").read_text(encoding="utf-8"), autoescape=True, trim_blocks=True
+)
 PAGE = """{% extends 'classic/index.html.j2' %}
 {% block html_head_js %}{% endblock %}
 {% block body_header %}{{ super() }}<p><a href="../index.html">All notebooks of this run</a></p>{% endblock %}"""
-QUIET_KERNEL = ["--log-level=ERROR"]  # or each kernel warns that it talks to us over the loopback unencrypted
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,11 @@ def reproduce(
         profile: "quick", or "paper" to first compute the paper-scale runs that are not stored yet.
         out: the folder to write to.
         notebooks: where the notebooks are.
+
+    Raises:
+        CannotWrite: nothing can be written into `out`.
     """
+    ensure_writable(out)
     if profile == "paper":
         compute_missing_runs()
     out, paths = out.resolve(), sorted(notebooks.glob(NUMBERED))
@@ -90,7 +96,10 @@ def run_notebook(path: Path, out: Path) -> NotebookRun:
     error, start = None, time.perf_counter()
     try:
         papermill.execute_notebook(
-            path, executed, kernel_name="python3", cwd=path.parent, extra_arguments=QUIET_KERNEL
+            *map(literal, (path, executed)),
+            kernel_name="python3",
+            cwd=path.parent,
+            kernel_manager_class=OwnKernel,
         )
     except PapermillExecutionError as failure:
         error = f"{failure.ename}: {failure.evalue}"
@@ -104,6 +113,11 @@ def run_notebook(path: Path, out: Path) -> NotebookRun:
     figures = extract_figures(notebook, out, path.stem)
     write_atomically(out / "html" / f"{path.stem}.html", page_of(notebook, title).encode())
     return NotebookRun(path.stem, title, duration_s, error, figures)
+
+
+def literal(path: Path) -> str:
+    """A path as it stands, for papermill, which takes braces in it for parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def page_of(notebook: NotebookNode, title: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from mecsim.experiments.store import whole_file
+from mecsim.experiments.store import DamagedFile, shown, whole_file
 from mecsim.twin import DigitalTwin
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mecsim.agents.learner import Learner
 
 
-class CheckpointError(ValueError):
+class CheckpointError(DamagedFile):
     """A file that is no checkpoint, or the checkpoint of something else."""
 
 
@@ -37,7 +37,7 @@ def resume(path: Path, learner: Learner, twin: DigitalTwin, key: str) -> list[An
     """
     tensors, about = read_tensors(path)
     if about.get("key") != key:
-        raise CheckpointError(f"{path.name} is the checkpoint of {about.get('key')!r}, not of {key!r}.")
+        raise CheckpointError(f"{shown(path)} is the checkpoint of {about.get('key')!r}, not of {key!r}.")
     learner.restore(tensors, about["learner"])
     twin.restore(about["twin"])
     return list(about["incomes"])
@@ -48,7 +48,10 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], about: dict[str,
     from safetensors.torch import save_file
 
     with whole_file(path) as partial:  # not by way of bytes in memory, which would be twice the tensors
-        save_file(_ready(tensors), partial, {"mecsim": json.dumps(about)})
+        try:
+            save_file(_ready(tensors), partial, {"mecsim": json.dumps(about)})
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
 
 
 def tensor_bytes(tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> bytes:
@@ -77,4 +80,4 @@ def read_tensors(path: Path, framework: str = "pt") -> tuple[dict[str, Any], dic
             about = json.loads(file.metadata()["mecsim"])
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is not a readable checkpoint of mecsim ({error}).") from None
+        raise CheckpointError(f"{shown(path)} is not a readable checkpoint of mecsim ({error}).") from None

@@ -14,7 +14,7 @@ from mecsim.experiments import calibration, drawn, policies, sensitivity, studie
 from mecsim.experiments.panels import PROFILES, RunStore
 from mecsim.experiments.runner import compute_files
 from mecsim.experiments.runs import LEARNERS, changed_defaults
-from mecsim.experiments.store import Job, Store
+from mecsim.experiments.store import DATA, DamagedFile, Job, Store, ensure_place, ensure_writable
 
 QUICK_S = 60.0
 """A file that takes less is drawn as often as chance brings it, a training is not."""
@@ -40,7 +40,12 @@ def problems() -> list[str]:
 
 
 def faults() -> list[str]:
-    """One sentence for everything that is wrong with what data/ holds."""
+    """One sentence for everything that is wrong with what data/ holds.
+
+    Raises:
+        SettingError: there is no data/, see `mecsim.experiments.store.ensure_place`.
+    """
+    ensure_place(DATA)
     found = [sentence for store in stores() for sentence in faults_of(store)]
     return [*found, *changed_defaults(), *calibration.uncalibrated()]
 
@@ -58,7 +63,7 @@ def faults_of(store: Store) -> list[str]:
             for name, why in reasons.items()
         ]
         return [*store.damaged(), *stale]
-    except ValueError as error:  # the manifest itself
+    except DamagedFile as error:  # the manifest itself
         return [str(error)]
 
 
@@ -147,6 +152,8 @@ def restamp(among: Sequence[Store] | None = None, workers: int | None = None) ->
                 failed.append(f"{store.label(name)} cannot be compared with what is computed now ({why}).")
             else:
                 files.append(Stored(store, job))
+    for folder in {one.store.folder for one in files}:
+        ensure_writable(folder)
     with _again(files, workers) as fresh:
         for one, path, how in fresh:
             if how:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -12,9 +13,14 @@ import typer
 
 from mecsim.settings import SettingError
 
-app = typer.Typer(help="A reproduction of digital twin-driven task offloading (INTO).", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes side by side; by default one a core.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Processes side by side; by default MECSIM_WORKERS, or one a core that may be used."
+    ),
+]
 Preset = Annotated[str, typer.Option(help="The scenario: calibrated, printed or physical.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON.")]
 
@@ -31,6 +37,21 @@ class Profile(StrEnum):
 
     quick = "quick"
     paper = "paper"
+
+
+@app.callback()
+def everywhere(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where results are stored, in place of data/ of the checkout; MECSIM_DATA says the same.",
+        ),
+    ] = None,
+) -> None:
+    """A reproduction of digital twin-driven task offloading (INTO)."""
+    if data is not None:  # modules that read it are imported after this, here and in workers
+        os.environ["MECSIM_DATA"] = str(data.absolute())
 
 
 @app.command()
@@ -78,6 +99,7 @@ def claims(
     from mecsim.experiments.claims import CLAIMS, rule_on
     from mecsim.experiments.results import MissingRuns
 
+    _need_runs()
     rulings, unknown = [], []
     for name in CLAIMS:
         try:
@@ -104,6 +126,7 @@ def bounds(
     from mecsim.experiments.results import MissingRuns
     from mecsim.experiments.standings import standings, standings_table
 
+    _need_runs()
     found, unknown = {}, []
     for name in [preset] if preset else PRESETS:
         try:
@@ -165,12 +188,15 @@ def policies() -> None:
 
 @app.command()
 def figures(
-    out: Annotated[Path, typer.Option(help="Where the SVG and PNG files go.")] = Path("data/figures"),
+    out: Annotated[
+        Path | None, typer.Option(help="Where the SVG and PNG files go; by default among the stored results.")
+    ] = None,
 ) -> None:
     """Draw the figures from the stored runs."""
-    from mecsim.experiments.drawn import draw
+    from mecsim.experiments import drawn
 
-    for path in draw(out):
+    _need_runs()
+    for path in drawn.draw(out or drawn.FOLDER):
         typer.echo(path)
 
 
@@ -256,6 +282,20 @@ def _fail(sentences: list[str], code: int = 1) -> None:
         raise typer.Exit(code) from None
 
 
+def _need_runs() -> None:
+    """Says in one sentence, not claim by claim, that nothing is stored."""
+    from mecsim.experiments.panels import PROFILES
+    from mecsim.experiments.store import ensure_place, shown
+
+    folder = PROFILES["paper"].folder
+    ensure_place(folder)
+    if next(folder.glob("*.parquet"), None) is None:
+        raise SettingError(
+            f"{shown(folder)} holds no runs: take data/ of a checkout with `mecsim --data FOLDER` or MECSIM_DATA, or "
+            "compute them, which `mecsim run --help` explains."
+        )
+
+
 def _from_checkout(command: str, name: str) -> None:
     """Makes importable what only a checkout has, beside the package; also in the processes that are spawned."""
     from mecsim.experiments.store import ROOT
@@ -267,9 +307,9 @@ def _from_checkout(command: str, name: str) -> None:
 
 
 def main() -> None:
-    """Runs the command; a setting that is not allowed is one sentence, not a traceback."""
+    """Runs the command; a setting that is not allowed, or a file that cannot be read or written, is one sentence."""
     try:
         app()
-    except (SettingError, FileNotFoundError) as error:
+    except (SettingError, OSError) as error:
         typer.echo(str(error), err=True)
         raise SystemExit(2) from None

@@ -12,7 +12,7 @@ import numpy as np
 
 from mecsim.experiments.panels import FIGURES, PRESETS, PROFILES, RunStore, runs_of
 from mecsim.experiments.runs import path_of
-from mecsim.experiments.store import DATA, Job, Store, Wanted, named, provenance
+from mecsim.experiments.store import DATA, Job, Store, Wanted, ensure_writable, named, provenance
 
 FOLDER = DATA / "figures"
 KINDS = ("svg", "png")
@@ -71,6 +71,7 @@ def draw(folder: Path) -> list[Path]:
     """
     from mecsim.experiments.figures import save_figures
 
+    ensure_writable(folder)
     written = save_figures(folder)
     FigureStore(folder).write_manifest(renewed={path.name for path in written})
     return written

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
@@ -22,12 +24,34 @@ class Parameters(Settings):
         Raises:
             SettingError: papermill injected a name that is no parameter, or a value is not allowed.
         """
-        injected = [cell for cell in namespace.get("In", []) if cell.startswith("# Parameters\n")]
-        for name in re.findall(r"^(\w+) = ", "\n".join(injected), re.MULTILINE):
+        for name in cls._injected(namespace.get("In", [])):
             if name not in cls.model_fields:
                 known = ", ".join(cls.model_fields)
                 raise SettingError(f"{name!r} is no parameter of this notebook: they are {known}.")
-        return cls(**{name: namespace[name] for name in cls.model_fields})
+        return cls(**{name: _number(namespace[name]) for name in cls.model_fields})
+
+    @classmethod
+    def _injected(cls, cells: list[str]) -> list[str]:
+        """The names that papermill set: in the cell that it puts right after the one with the parameters."""
+        for cell, following in pairwise(cells):
+            if cls.model_fields.keys() <= set(_ASSIGNED.findall(cell)):
+                return _ASSIGNED.findall(following) if following.startswith("# Parameters\n") else []
+        return []
+
+
+_ASSIGNED = re.compile(r"^(\w+) = ", re.MULTILINE)
+
+
+def _number(value: Any) -> Any:
+    """A value with its numbers as numbers: YAML, and so papermill, reads 5e9 as text."""
+    if isinstance(value, dict):
+        return {name: _number(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_number(one) for one in value]
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return float(value)
+    return value
 
 
 class WalkParameters(Parameters):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mecsim.experiments.runs import LEARNERS, Run, Setup, run_job
-from mecsim.experiments.store import DATA, ROOT, Job, Store, Wanted, named
+from mecsim.experiments.store import BUILD, DATA, Job, Store, Wanted, named
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError, Settings
 
@@ -425,7 +425,7 @@ PROFILES = {
         seeds=2,
         slots=300,
         evaluation_slots=100,
-        folder=ROOT / "build" / "runs",
+        folder=BUILD / "runs",
         settings={"INTO": _QUICK_INTO, "untrained": _QUICK_INTO, "DDQN": {"hidden": (100, 60)}},
     ),
 }

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -16,11 +17,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from heapq import heapify, heapreplace
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import current_process, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, pthread_sigmask
 from threading import RLock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -30,6 +30,8 @@ from tqdm import auto, notebook, tqdm
 from mecsim.settings import SettingError
 
 if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
     from distributed import Client
 
 Task = TypeVar("Task")
@@ -39,12 +41,23 @@ MOST_LOSSES = 3
 BEAT_S = 1.0
 LINE_EVERY_S = 60.0
 """Seconds between two lines in a log file."""
+WORKERS_VARIABLE = "MECSIM_WORKERS"
 LOCAL = "local"
 ANSWER_WITHIN_S = 10
 
 
 class WorkersLost(RuntimeError):
     """Workers were killed too often, or can no longer be reached."""
+
+
+class NoGuard(SettingError):
+    """Workers ended before they had begun, as they do where they import a script that starts workers itself."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            'No worker could start: in a script, what computes must stand below `if __name__ == "__main__":`, as each '
+            "worker imports the script."
+        )
 
 
 class Progress:
@@ -151,14 +164,16 @@ def run_tasks(
         work: a function that can be imported by its name.
         tasks: what it is called with, one after the other.
         costs_s: seconds that each task is expected to take.
-        workers: processes side by side; by default one a core.
+        workers: processes side by side; by default `default_workers`.
         label: what the progress bar is called.
 
     Raises:
+        NoGuard: no worker could start.
         WorkersLost: workers were killed more than `MOST_LOSSES` times.
     """
     if not tasks:
         return
+    refuse_without_guard()
     workers = min(workers or default_workers(), len(tasks))
     left, losses = dict(enumerate(tasks)), 0
     with Progress(label, costs_s, min(workers, default_workers())) as progress:
@@ -186,8 +201,22 @@ def noted(text: str) -> Iterator[None]:
 
 
 def default_workers() -> int:
-    """One a core."""
-    return os.cpu_count() or 1
+    """`MECSIM_WORKERS` where it is set, else one for each core that this process, its container or its job may use.
+
+    Raises:
+        SettingError: `MECSIM_WORKERS` is no number from 1 on.
+    """
+    told = os.environ.get(WORKERS_VARIABLE)
+    if told:
+        if not told.isdecimal() or int(told) < 1:
+            raise SettingError(
+                f"{WORKERS_VARIABLE} = {told!r} is not allowed: it should be a number from 1 on."
+            )
+        return int(told)
+    import joblib
+
+    cores, job = joblib.cpu_count(), os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return max(1, min(cores, int(job))) if job.isdecimal() else cores
 
 
 def completed(futures: Collection[Any]) -> Iterator[Any]:
@@ -221,14 +250,43 @@ def one_thread_each() -> Iterator[None]:
 def without_interrupts() -> Iterator[None]:
     """Lets processes and threads that are started here never see Ctrl-C, which is for the runner alone to handle.
 
-    A terminal sends it to all of them. Here, Ctrl-C takes effect at the end of the block.
+    A terminal sends it to all of them. Here, Ctrl-C takes effect at the end of the block. Windows has no such mask:
+    there, processes ignore Ctrl-C once they are up.
     """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     resource_tracker.ensure_running()  # or it starts with the first process and unblocks the signal
-    before = pthread_sigmask(SIG_BLOCK, {SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        pthread_sigmask(SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def without_lost_script() -> Iterator[None]:
+    """Spares processes that are started here the import of a script that is no file, as one from standard input."""
+    main = sys.modules["__main__"]
+    told = getattr(main, "__file__", None)
+    lost = told is not None and not Path(told).exists()
+    if lost:
+        del main.__file__
+    try:
+        yield
+    finally:
+        if lost:
+            main.__file__ = told
+
+
+def refuse_without_guard() -> None:
+    """Ends a worker that, as it imports the script of the runner, is asked to start workers of its own.
+
+    Raises:
+        SystemExit: this is such a worker; the runner tells of it (`NoGuard`).
+    """
+    if getattr(current_process(), "_inheriting", False):
+        raise SystemExit(1)
 
 
 def _finished_by_one_pool(
@@ -237,12 +295,17 @@ def _finished_by_one_pool(
     """The number of each task that is done, and None from time to time."""
     context = get_context("spawn")
     held_by_workers, held_here = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, context, _prepare_worker, (held_by_workers,))
+    began = context.Event()
+    pool = ProcessPoolExecutor(workers, context, _prepare_worker, (held_by_workers, began))
     try:
-        with one_thread_each(), without_interrupts():
+        with one_thread_each(), without_interrupts(), without_lost_script():
             numbers = {pool.submit(work, task): number for number, task in tasks.items()}
         for future in completed(numbers):
             yield None if future is None else (numbers[future], future.result())
+    except BrokenProcessPool:
+        if began.is_set():
+            raise
+        raise NoGuard from None
     except Exception:
         raise
     except BaseException:  # Ctrl-C, or nobody asks for more: not even the tasks in hand are waited for
@@ -256,8 +319,10 @@ def _finished_by_one_pool(
             held_by_workers.close()
 
 
-def _prepare_worker(pipe: Connection) -> None:
+def _prepare_worker(pipe: Connection, began: Event) -> None:
     """Lets a worker end as soon as the runner has closed its end of the pipe or is gone, and leave nothing behind."""
+    began.set()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     tqdm.set_lock(RLock())  # by default, one between processes, which would outlive a worker that is killed
 
     def watch() -> None:
@@ -275,9 +340,10 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
     Args:
         scheduler: "local" for one that is started here and ends with the client, the address of one, such as
             tcp://10.0.0.1:8786, or the path of the JSON file that it has written.
-        workers: how many workers a local one starts; by default one a core.
+        workers: how many workers a local one starts; by default `default_workers`.
 
     Raises:
+        NoGuard: no worker of a local one could start.
         SettingError: dask is not installed, nothing answers at the address, or another scheduler should start workers.
     """
     try:
@@ -294,14 +360,18 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
         with _reach(scheduler) as client:
             yield client
         return
-    with one_thread_each(), without_interrupts():
-        cluster = LocalCluster(
-            n_workers=workers or default_workers(),
-            threads_per_worker=1,
-            memory_limit=None,
-            dashboard_address=":0",
-            silence_logs=logging.ERROR,  # or a worker that is lost or stopped is told of at length
-        )
+    refuse_without_guard()
+    with one_thread_each(), without_interrupts(), without_lost_script():
+        try:
+            cluster = LocalCluster(
+                n_workers=workers or default_workers(),
+                threads_per_worker=1,
+                memory_limit=None,
+                dashboard_address=":0",
+                silence_logs=logging.ERROR,  # or a worker that is lost or stopped is told of at length
+            )
+        except RuntimeError:
+            raise NoGuard from None
     with cluster, Client(cluster, set_as_default=False) as client:
         yield client
 
@@ -369,7 +439,7 @@ def _address(scheduler: str) -> str:
     if not scheduler.endswith(".json"):
         return scheduler
     try:
-        return json.loads(Path(scheduler).read_text())["address"]
+        return json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"]
     except (OSError, ValueError, KeyError, TypeError):
         raise SettingError(
             f"scheduler = {scheduler!r} is not allowed: there is no such file of a scheduler."

@@ -16,7 +16,7 @@ import numpy as np
 from mecsim.experiments.checkpoints import CheckpointError, read_tensors, tensor_bytes
 from mecsim.experiments.runner import compute
 from mecsim.experiments.runs import EVALUATION_WORLDS, Run, train_agent
-from mecsim.experiments.store import DATA, Job, Store, Wanted, named
+from mecsim.experiments.store import DATA, DamagedFile, Job, Store, Wanted, ensure_place, named, shown
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem
@@ -35,7 +35,7 @@ POLICIES = {
 _DECIDES = {"INTO": "actor", "DDQN": "q"}
 
 
-class PolicyError(ValueError):
+class PolicyError(DamagedFile):
     """A file that is no policy of mecsim's, or the policy of another agent or scenario."""
 
 
@@ -105,13 +105,14 @@ def about_policy(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path, framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    ensure_place(path.parent)
     try:
         tensors, about = read_tensors(path, framework)
         _ = about["run"]["agent"], about["income"]
     except (CheckpointError, KeyError, TypeError) as error:
         raise PolicyError(
-            f"{path.name} is not a readable policy of mecsim ({error.__context__ or error}); `mecsim policies` trains "
-            "it anew where it is missing."
+            f"{shown(path)} is not a readable policy of mecsim ({error.__context__ or error}): delete it if it is "
+            "there, and `mecsim policies` trains it anew."
         ) from None
     return tensors, about
 
@@ -126,12 +127,15 @@ def load_policy(name: str, folder: Path = FOLDER) -> Learner:
     path = path_of(name, folder)
     tensors, about = _read(path, "pt")
     if about["run"]["agent"] != name:
-        raise PolicyError(f"{path.name} is the policy of {about['run']['agent']!r}, not of {name!r}.")
+        raise PolicyError(f"{shown(path)} is the policy of {about['run']['agent']!r}, not of {name!r}.")
     learner = cast("Learner", Run(**about["run"]).make_agent())
     try:
         learner.networks[_DECIDES[name]].load_state_dict(tensors)
     except RuntimeError:
-        raise PolicyError(f"{path.name} holds other layers than its settings ask for.") from None
+        raise PolicyError(
+            f"{shown(path)} holds other layers than its settings ask for: delete it, and `mecsim policies` "
+            "trains it anew."
+        ) from None
     return learner
 
 

@@ -14,9 +14,9 @@ from mecsim.experiments.panels import ALTERNATIVES
 from mecsim.experiments.results import MissingRuns, means, results
 from mecsim.experiments.sensitivity import DEFAULT, stored_sensitivity
 from mecsim.experiments.statistics import interval
-from mecsim.experiments.store import ROOT
+from mecsim.experiments.store import CHECKOUT, DATA, shown
 
-REGISTER = ROOT / "ASSUMPTIONS.md"
+REGISTER = (CHECKOUT or DATA.parent) / "ASSUMPTIONS.md"
 COLUMNS = ("id", "open point", "default", "alternatives", "setting", "why the default")
 
 
@@ -24,9 +24,14 @@ def register(path: Path = REGISTER) -> pd.DataFrame:
     """The first table of the register's file: id, open point, default, alternatives, setting, why the default.
 
     Raises:
+        FileNotFoundError: there is no such file, as where mecsim is installed outside a checkout.
         ValueError: the file has no such table.
     """
-    below = dropwhile(lambda line: not re.match(r"\| A\d+ ", line), path.read_text().splitlines())
+    if not path.exists():
+        raise FileNotFoundError(f"{shown(path)} is not there: the register comes with a checkout of mecsim.")
+    below = dropwhile(
+        lambda line: not re.match(r"\| A\d+ ", line), path.read_text(encoding="utf-8").splitlines()
+    )
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in takewhile(lambda line: line.startswith("|"), below)

@@ -14,6 +14,7 @@ import pandas as pd
 from mecsim.experiments.panels import EXPERIMENTS, PRESETS, PROFILES, runs_of, wanted_seeds
 from mecsim.experiments.runner import run_experiments
 from mecsim.experiments.runs import path_of
+from mecsim.experiments.store import ensure_place, read_table, shown
 from mecsim.physics import Array
 from mecsim.scenario import Scenario
 
@@ -59,12 +60,13 @@ def results(
         SettingError: the experiment or the profile is not known.
         MissingRuns: fewer than two seeds are whole; the message says how to compute them.
     """
-    scale, whole = PROFILES[profile], stored_seeds(name, profile, preset, changes)
+    whole, scale = stored_seeds(name, profile, preset, changes), PROFILES[profile]
+    ensure_place(scale.folder)
     if len(whole) < LEAST_SEEDS:
         wanted = wanted_seeds(name, profile, preset)
         raise MissingRuns(
-            f"{name}: {len(whole)} of {wanted} seeds are stored for {preset}; compute them with "
-            f"`mecsim run {name} --profile {profile} --preset {preset}`."
+            f"{name}: {len(whole)} of {wanted} seeds are stored for {preset} in {shown(scale.folder)}; compute them "
+            f"with `mecsim run {name} --profile {profile} --preset {preset}`."
         )
     parts = [
         _stored(path_of(run, scale.folder)).assign(label=point.label)
@@ -141,7 +143,7 @@ def results_for(
 @cache
 def _stored(path: Path) -> pd.DataFrame:
     """A result file, read once: its name holds everything that its content depends on."""
-    return pd.read_parquet(path, columns=["agent", "seed", "metric", "slot", "value"])
+    return read_table(path, ["agent", "seed", "metric", "slot", "value"])
 
 
 def curves(table: pd.DataFrame, agent: str = "INTO") -> dict[str, Array]:

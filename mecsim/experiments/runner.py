@@ -13,7 +13,7 @@ from mecsim.experiments import parallel, runs
 from mecsim.experiments.panels import PROFILES, RunStore, runs_of
 from mecsim.experiments.parallel import Progress, clock_time, duration_s, noted
 from mecsim.experiments.runs import Run, path_of, record_defaults, run_job
-from mecsim.experiments.store import Job, Store, remove_abandoned
+from mecsim.experiments.store import Job, Store, ensure_place, ensure_writable, remove_abandoned
 from mecsim.refinement import ensure_compiled
 from mecsim.settings import SettingError
 
@@ -35,8 +35,13 @@ def compute(store: Store, jobs: Sequence[Job], workers: int | None = None, label
         label: what the progress bar is called.
 
     Raises:
+        CannotWrite: what is computed could not be stored.
         WorkersLost: workers were killed again and again.
     """
+    if jobs:
+        ensure_writable(store.folder)
+        for folder in {job.scratch.parent for job in jobs if job.scratch is not None}:
+            ensure_writable(folder)
     remove_abandoned(store.folder)
     store.write_manifest()  # without what is to be computed, so that this is listed anew
     try:
@@ -119,13 +124,18 @@ def run_experiments(
         changes: fields of the scenario that differ at every point.
 
     Raises:
-        SettingError: an experiment, profile or preset is not known, or there is no such scheduler.
+        CannotWrite: what is computed could not be stored.
+        SettingError: an experiment, profile or preset is not known, there is no such scheduler, or there is no place
+            for results (`mecsim.experiments.store.ensure_place`).
         WorkersLost: workers were killed again and again.
         Stopped: Ctrl-C.
     """
     wanted, store = runs_of(names, profile, preset, seeds, changes), RunStore(PROFILES[profile].folder)
-    remove_abandoned(runs.WORK)
+    ensure_place(store.folder)
     missing = _missing(wanted, store.folder)
+    if missing:
+        ensure_writable(store.folder)
+        remove_abandoned(runs.WORK)
     label = f"{profile} runs"
     try:
         if missing and scheduler is not None:
@@ -138,7 +148,8 @@ def run_experiments(
             f"Stopped: {stored} of {len(wanted)} runs are stored; run the same again to go on."
         ) from None
     finally:
-        record_defaults(store.folder.parent / runs.DEFAULTS.name)
+        if missing:
+            record_defaults(store.folder.parent / runs.DEFAULTS.name)
     return wanted
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Set
 from functools import cache, cached_property, partial
 from itertools import islice
@@ -15,7 +16,7 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from mecsim.agents import Agent, AgentName, agent_class, make_agent
-from mecsim.experiments.store import DATA, NUMERICS, ROOT, Job, write_atomically
+from mecsim.experiments.store import BUILD, DATA, NUMERICS, Job, read_json, write_atomically
 from mecsim.refinement import Refinement
 from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
 from mecsim.settings import Changes, FrozenDict, SettingError, Settings
@@ -31,7 +32,7 @@ REFERENCE_EVERY = 50
 """Slots of the evaluation world between two reference states."""
 
 CHECKPOINT_EVERY = 1000
-WORK = ROOT / "build" / "checkpoints"
+WORK = BUILD / "checkpoints"
 DEFAULTS = DATA / "defaults.json"
 
 SLOT_S = {"INTO": 0.055, "DDQN": 0.015}
@@ -220,17 +221,20 @@ def reference_states(run: Run) -> Iterator[SystemState]:
 
 
 def train_agent(run: Run, learner: Any, checkpoint: Path | None = None) -> np.ndarray:
-    """Trains the agent of a run, from its checkpoint on if there is one, and returns the income of every slot."""
+    """Trains the agent of a run, from its checkpoint on if that can be read, and returns the income of every slot."""
     import torch
 
-    from mecsim.experiments.checkpoints import resume, save_checkpoint
+    from mecsim.experiments.checkpoints import CheckpointError, resume, save_checkpoint
     from mecsim.training import Callback, train
 
     torch.set_num_threads(1)  # the number of threads changes the bits of a matrix product
     twin = DigitalTwin(run.scenario(), run.seed, run.twin_deviation())
     incomes: list[float] = []
     if checkpoint is not None and checkpoint.exists():
-        incomes = resume(checkpoint, learner, twin, run.key)
+        try:
+            incomes = resume(checkpoint, learner, twin, run.key)
+        except CheckpointError as error:  # in time, the next one takes its place
+            print(f"{error} The training starts anew.", file=sys.stderr, flush=True)
 
     class Keep(Callback):
         def after_slot(self, incomes: list[float]) -> None:
@@ -296,9 +300,9 @@ def record_defaults(path: Path = DEFAULTS) -> None:
     """Writes down the defaults of these numerics; those already written down stay as they are."""
     now, before = defaults(), _recorded(path)
     kept = {name: {**fields, **before.get(name, {})} for name, fields in now.items()}
-    text = json.dumps({"numerics": NUMERICS, "defaults": kept}, indent=1) + "\n"
-    if not path.exists() or path.read_text() != text:
-        write_atomically(path, text.encode())
+    content = (json.dumps({"numerics": NUMERICS, "defaults": kept}, indent=1) + "\n").encode()
+    if not path.exists() or path.read_bytes() != content:
+        write_atomically(path, content)
 
 
 def changed_defaults(path: Path = DEFAULTS) -> list[str]:
@@ -315,7 +319,5 @@ def changed_defaults(path: Path = DEFAULTS) -> list[str]:
 
 def _recorded(path: Path) -> dict[str, dict[str, Any]]:
     """The defaults written down for these numerics."""
-    if not path.exists():
-        return {}
-    written = json.loads(path.read_text())
-    return written["defaults"] if written["numerics"] == NUMERICS else {}
+    written = read_json(path, "mecsim run")
+    return written["defaults"] if written.get("numerics") == NUMERICS else {}

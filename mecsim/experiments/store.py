@@ -6,17 +6,20 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -26,12 +29,98 @@ NUMERICS = 2
 """Version of the numerics: raised whenever a seeded run gives other bits, so that stored runs of before are seen."""
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / "data"
+"""The checkout that this package lies in, or where it is installed."""
+DATA_VARIABLE = "MECSIM_DATA"
+
+
+def _is_project(folder: Path) -> bool:
+    project = folder / "pyproject.toml"
+    return project.is_file() and 'name = "mecsim"' in project.read_text(encoding="utf-8", errors="replace")
+
+
+def _checkout() -> Path | None:
+    if _is_project(ROOT):
+        return ROOT
+    here = Path.cwd()
+    return next((one for one in (here, *here.parents) if _is_project(one) and (one / "data").is_dir()), None)
+
+
+_TOLD = os.environ.get(DATA_VARIABLE)
+CHECKOUT = _checkout()
+"""The checkout that this package lies in, or else one with results that the current folder lies in."""
+DATA = Path(_TOLD).expanduser().absolute() if _TOLD else (CHECKOUT or Path.cwd()) / "data"
+"""Where results are stored: as `MECSIM_DATA` says, or else in the checkout."""
+BUILD = DATA / "build" if _TOLD else DATA.parent / "build"
+"""Where goes what is no result to keep: runs of the quick profile, and checkpoints."""
 MANIFEST = "_manifest.json"
 """pandas and pyarrow skip names that start with an underscore when they load a folder."""
 PACKAGES = ("mecsim", "numpy", "torch", "scipy", "pandas", "pyarrow")
 _META = b"mecsim"
+MACHINE = re.sub("[^A-Za-z0-9-]", "-", platform.node()) or "here"
+"""In the names of files that are being written, as machines may share a disk."""
 Entry = TypeVar("Entry")
+
+
+class DamagedFile(OSError, ValueError):
+    """A file that is torn, or is not what its name says; the message names it and what to do."""
+
+
+class CannotWrite(OSError):
+    """A file or folder that cannot be written; the message names it and says why."""
+
+
+def ensure_place(folder: Path) -> None:
+    """Sees to it that stored results have a place, if the folder is the usual one for them.
+
+    Raises:
+        SettingError: `MECSIM_DATA` names no folder, or it is not set and no checkout is near.
+    """
+    if not (folder.is_relative_to(DATA) or folder.is_relative_to(BUILD)):
+        return
+    if _TOLD and not DATA.is_dir():
+        raise SettingError(
+            f"{DATA_VARIABLE} = {_TOLD!r} is not allowed: it should be a folder that exists, for results "
+            "of your own or data/ of a checkout of mecsim."
+        )
+    if not _TOLD and CHECKOUT is None:
+        raise SettingError(
+            "This mecsim is installed outside a checkout and has no stored results: start it in a checkout, or name a "
+            f"folder for them with `mecsim --data FOLDER` or the environment variable {DATA_VARIABLE}."
+        )
+
+
+def ensure_writable(folder: Path) -> None:
+    """Sees to it, before anything is computed, that what is computed can be stored.
+
+    Raises:
+        CannotWrite: nothing can be written into the folder.
+        SettingError: see `ensure_place`.
+    """
+    ensure_place(folder)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Says in one sentence which file or folder could not be written."""
+    try:
+        yield
+    except CannotWrite:
+        raise
+    except OSError as error:
+        raise CannotWrite(
+            f"{shown(path)} cannot be written ({error.strerror or error}): make room or take another folder, such as "
+            "with `mecsim --data FOLDER`."
+        ) from None
+
+
+def shown(path: Path) -> str:
+    """What a file is called in messages: by its path in the checkout, or else in full."""
+    inside = CHECKOUT is not None and path.is_relative_to(CHECKOUT)
+    return path.relative_to(CHECKOUT).as_posix() if inside and CHECKOUT else str(path)
 
 
 def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,12 +132,16 @@ def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
 @cache
 def _revision() -> str:
     """The commit of the code that this process loaded, marked where files differ; "unknown" outside a checkout."""
+    repository = [
+        f"--git-dir={ROOT / '.git'}",
+        f"--work-tree={ROOT}",
+    ]  # not one that the package is copied into
     try:
         told = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            ["git", *repository, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
             cwd=ROOT,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
@@ -149,7 +242,7 @@ class Store:
 
     def values(self, path: Path) -> dict[str, np.ndarray]:
         """Everything that computing a file again must give again: its columns, without seconds that were measured."""
-        table = pd.read_parquet(path)
+        table = read_table(path)
         if "metric" in table:
             table = table[~table["metric"].astype(str).str.endswith("seconds")]
         return {str(name): np.asarray(table[name]) for name in table}
@@ -169,15 +262,9 @@ class Store:
         """What the manifest says of each file, by name; nothing where there is none.
 
         Raises:
-            ValueError: the manifest is damaged.
+            DamagedFile: the manifest is damaged.
         """
-        path = self.folder / MANIFEST
-        try:
-            return json.loads(path.read_text()) if path.exists() else {}
-        except ValueError:
-            raise ValueError(
-                f"{path} is not readable; delete it, and `{self.command}` writes it anew."
-            ) from None
+        return read_json(self.folder / MANIFEST, self.command)
 
     def write_manifest(self, renewed: Collection[str] = ()) -> None:
         """Lists the files with what made them and their checksums.
@@ -197,6 +284,10 @@ class Store:
         if rows != before:
             text = json.dumps(rows, indent=1, sort_keys=True) + "\n"
             write_atomically(self.folder / MANIFEST, text.encode())
+            if rows.keys() != {
+                path.name for path in self.folder.glob(self.pattern)
+            }:  # another run stored something
+                self.write_manifest(renewed)
 
     def damaged(self) -> list[str]:
         """One sentence for every file that differs from the manifest, is not in it, or is in it alone."""
@@ -220,8 +311,8 @@ class Store:
         return {name: why for name, why in reasons.items() if why}
 
     def label(self, name: str) -> str:
-        """What a file of data/ is called in messages."""
-        return f"data/{self.folder.name}/{name}"
+        """What a file is called in messages."""
+        return shown(self.folder / name)
 
 
 def _stale(entry: Mapping[str, Any], name: str, job: Job | None) -> str:
@@ -244,13 +335,22 @@ def _unequal(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Where to write a file so that it is either whole or not there, also when the machine stops."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    yield partial
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """Where to write a file so that it is either whole or not there, also when the machine stops.
+
+    Raises:
+        CannotWrite: it cannot be written; nothing of it is left.
+    """
+    partial = path.with_name(f".{path.name}.{MACHINE}.{os.getpid()}.part")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -260,21 +360,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Removes beginnings of files whose writers, processes of this machine, were killed."""
-    for partial in folder.glob(".*.part"):
+    """Removes, where that is allowed, beginnings of files whose writers, processes of this machine, were killed."""
+    for partial in folder.glob(f".*.{MACHINE}.*.part"):
         writer = partial.name.split(".")[-2]
-        if writer.isdigit() and not _alive(int(writer)):
-            partial.unlink(missing_ok=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is somebody else's, but it is there
-        return True
-    return True
+        if writer.isdigit() and not psutil.pid_exists(int(writer)):
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
 
 
 def table_bytes(frame: pd.DataFrame, meta: dict[str, Any]) -> bytes:
@@ -311,26 +402,70 @@ def read_meta(path: Path) -> dict[str, Any]:
     """What made a table.
 
     Raises:
-        ValueError: the file is no result file of mecsim.
+        DamagedFile: the file is no result file of mecsim.
+    """
+    with _reading(path):
+        return json.loads(pq.read_schema(path).metadata[_META])
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """A table, or some of its columns.
+
+    Raises:
+        DamagedFile: the file cannot be read.
+        FileNotFoundError: there is none.
+    """
+    with _reading(path):
+        return pd.read_parquet(path, columns=columns)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Says in one sentence which file could not be read."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+        raise DamagedFile(
+            f"{shown(path)} is not a result file of mecsim, or it is torn; delete it and run again."
+        ) from None
+
+
+def read_json(path: Path, command: str) -> dict[str, Any]:
+    """What a JSON file holds; nothing where there is none.
+
+    Args:
+        path: of the file.
+        command: what writes it anew.
+
+    Raises:
+        DamagedFile: it cannot be read.
     """
     try:
-        return json.loads(pq.read_schema(path).metadata[_META])
-    except (pa.ArrowInvalid, KeyError, TypeError, ValueError):
-        raise ValueError(f"{path.name} is not a result file of mecsim; delete it and run again.") from None
+        written = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if isinstance(written, dict):
+            return written
+    except (OSError, ValueError):
+        pass
+    raise DamagedFile(f"{shown(path)} is not readable; delete it, and `{command}` writes it anew.")
 
 
 def read_tables(folder: Path, pattern: str = "*.parquet") -> pd.DataFrame:
     """The tables of a folder whose names match a pattern, as one.
 
     Raises:
+        DamagedFile: one of them cannot be read.
         FileNotFoundError: there is none.
+        SettingError: see `ensure_place`.
     """
+    ensure_place(folder)
     files = sorted(folder.glob(pattern))
     if not files:
         raise FileNotFoundError(
-            f"data/{folder.name} holds no results; `mecsim` computes them (see data/README.md)."
+            f"{shown(folder)} holds no results; `mecsim` computes them (see data/README.md)."
         )
-    return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+    return pd.concat([read_table(file) for file in files], ignore_index=True)
 
 
 def checksum(path: Path) -> str:

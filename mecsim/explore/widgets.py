@@ -10,6 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import ipywidgets
+from IPython import get_ipython
 from matplotlib.figure import Figure
 
 from mecsim.explore import comparing, playback, slots, stepping, what_if
@@ -33,6 +34,13 @@ CSS = """<style>
 .mecsim-explorer .widget-inline-hbox > .widget-label { white-space: normal; height: auto; line-height: 1.25; }
 </style>"""
 """A long label takes two lines instead of losing its end."""
+
+
+def draw_inline() -> None:
+    """Lets a notebook show figures that pyplot does not know; in a script it does nothing."""
+    shell = get_ipython()
+    if shell is not None:
+        shell.run_line_magic("matplotlib", "inline")
 
 
 Shown = tuple[Figure, str]
