@@ -1,17 +1,29 @@
 """Many trainings at once: each member of a stack goes the way that it goes alone, but for rounding."""
 
 import copy
+import json
 import pickle
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from stored import put_run
 from test_learners import SMALL, WORLD, small
+from typer.testing import CliRunner
 from worlds import random_state
 
 from mecsim.agents import make_agent
 from mecsim.agents.learner import Learner
+from mecsim.experiments import checks, lockstep
 from mecsim.experiments.checkpoints import resume, save_checkpoint
+from mecsim.experiments.cli import app
+from mecsim.experiments.lockstep import Task, compute_stack, divided, fitting, grouped, member_bytes
+from mecsim.experiments.panels import PROFILES, RunStore, runs_of
+from mecsim.experiments.runs import Run, Together, measure, measure_many, path_of
+from mecsim.experiments.store import read_meta
 from mecsim.scenario import Scenario, ScenarioStack
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem
@@ -157,3 +169,160 @@ def test_what_does_not_go_together_is_refused() -> None:
         with pytest.raises(SettingError, match=message):
             call()
     assert make_agent("DDQN", ScenarioStack([WORLD] * 2), settings=SMALL["DDQN"]).worlds == (2,)
+
+
+DEVICES = {"devices": (3, 2), "initial_energy_j": 0.05}
+HIDDEN = {"actor_hidden": (16, 8), "critic_hidden": (16, 8), "batch_size": 8}
+
+
+def small_run(seed: int = 0, **changes: object) -> Run:
+    usual = {"agent": "INTO", "slots": 40, "evaluation_slots": 60, "changes": DEVICES, "settings": HIDDEN}
+    return Run(**{**usual, "seed": seed, **changes})
+
+
+STACKS = {
+    "seeds and rates": [
+        small_run(),
+        small_run(1),
+        small_run(1, settings={**HIDDEN, "actor_learning_rate": 0.01}),
+    ],
+    "a shift, two presets": [
+        small_run(2, shift={"award_scale": (3.0, 1.0)}, shift_at=20),
+        small_run(2, shift={"gain_scale": 0.4}, shift_at=20, preset="printed", changes={"devices": (3, 2)}),
+    ],
+    "a noisy twin": [
+        small_run(
+            seed, agent="DDQN", settings={"hidden": (16, 8), "batch_size": 8}, deviation={"gain_noise": 0.2}
+        )
+        for seed in (0, 1)
+    ],
+}
+
+
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_a_stack_of_runs_gives_the_table_of_each(stack) -> None:
+    assert len(list(grouped(stack))) == 1
+    found = measure_many(stack)
+    assert found.diverged == {}
+    for number, run in enumerate(stack):
+        expected = measure(run)
+        values, found_values = expected.pop("value"), found.tables[number].pop("value")
+        assert found.tables[number].equals(expected)
+        assert found_values.to_numpy() == pytest.approx(values.to_numpy(), rel=1e-5)
+    assert {"training income", "income"} <= set(expected["metric"])
+
+
+def test_runs_are_grouped_by_what_a_stack_must_share_with_seeds_and_rates_as_neighbours() -> None:
+    into = [
+        run for run in runs_of(["fig3a", "fig3b", "fig6a", "change"], "paper", seeds=3) if run.agent == "INTO"
+    ]
+    groups = list(grouped(into))
+    assert sorted(map(len, groups)) == [3, 3, 3, 33]  # those of "change" part in slots and shift
+    largest = max(groups, key=len)
+    assert [run.seed for run in largest] == [0, 1, 2] * 11
+    rates = [run.settings.get("actor_learning_rate") for run in largest]
+    assert len([1 for one, other in pairwise(rates) if one != other]) == 2
+    alike = small_run()
+    for other in (
+        {"agent": "DDQN", "settings": {}},
+        {"slots": 41},
+        {"changes": {"devices": (2, 3)}},
+        {"changes": {**DEVICES, "fading": "ar1"}},
+        {"settings": {**HIDDEN, "batch_size": 9}},
+        {"deviation": {"gain_noise": 0.1}},
+        {"refinement": {"cpu": "actor"}},
+    ):
+        assert len(list(grouped([alike, small_run(1, **other)]))) == 2, other
+
+
+@pytest.mark.parametrize(
+    ("runs", "most", "side_by_side", "sizes"),
+    [
+        (20, 60, 4, [20]),
+        (100, 60, 4, [25] * 4),
+        (100, 30, 2, [25] * 4),
+        (7, 3, 9, [2, 2, 3]),
+        (40, 60, 9, [20, 20]),
+    ],
+)
+def test_stacks_are_of_one_size_and_as_many_as_work_side_by_side(runs, most, side_by_side, sizes) -> None:
+    group = [small_run(seed) for seed in range(runs)]
+    stacks = divided(group, most, side_by_side)
+    assert list(map(len, stacks)) == sizes
+    assert [run for stack in stacks for run in stack] == group
+
+
+def test_a_gpu_s_memory_is_filled_and_not_overrun(monkeypatch) -> None:
+    monkeypatch.setattr("mecsim.agents.learner.torch_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (80e9, 85e9))
+    run = small_run()
+    stacks = [fitting(run, "cuda", processes) for processes in (1, 4)]
+    for count, processes in zip(stacks, (1, 4), strict=True):
+        assert 0.85 * 80e9 < processes * (count * member_bytes(run) + lockstep.CONTEXT_BYTES) <= 0.9 * 80e9
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2e9, 85e9))
+    with pytest.raises(SettingError, match=r"device = 'cuda' has 2\.0 GB free, too little for workers = 4"):
+        fitting(run, "cuda", 4)
+    with pytest.raises(SettingError, match="at_once is missing: it should be given where device = 'cpu'"):
+        fitting(run, "cpu", 4)
+
+
+def test_where_memory_runs_out_a_stack_is_measured_in_halves_without_what_is_stored(
+    tmp_path, monkeypatch
+) -> None:
+    stack, asked = [small_run(seed, slots=1, evaluation_slots=1) for seed in range(6)], []
+    before = put_run(stack[1], tmp_path).read_bytes()
+
+    def measure_two(runs: list[Run], device: str) -> Together:
+        asked.append([run.seed for run in runs])
+        if len(runs) > 2:
+            raise torch.OutOfMemoryError
+        return measure_many(runs, device)
+
+    monkeypatch.setattr(lockstep, "measure_many", measure_two)
+    compute_stack(Task(RunStore(tmp_path), stack, "cpu"))
+    assert asked == [[0, 2, 3, 4, 5], [0, 2], [3, 4, 5], [3], [4, 5]]
+    assert path_of(stack[1], tmp_path).read_bytes() == before
+    assert [read_meta(path_of(run, tmp_path)).get("computed_on", {}).get("at_once") for run in stack] == [
+        2, None, 2, 1, 2, 2,
+    ]  # fmt: skip
+
+
+def test_a_run_that_diverges_is_named_and_not_stored_and_the_others_are(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    stack = [small_run(seed, slots=1, evaluation_slots=1) for seed in range(3)]
+
+    def measure_with_a_loss(runs: list[Run], device: str) -> Together:
+        tables = measure_many(runs, device).tables
+        return Together({number: tables[number] for number in (0, 2)}, {1: 7})
+
+    monkeypatch.setattr(lockstep, "measure_many", measure_with_a_loss)
+    compute_stack(Task(RunStore(tmp_path), stack, "cpu"))
+    assert capsys.readouterr().err == f"{stack[1].key} diverged in slot 7 and is set aside.\n"
+    assert [path_of(run, tmp_path).exists() for run in stack] == [True, False, True]
+
+
+def test_the_command_computes_stacks_says_where_and_never_asks_their_bits(tmp_path, monkeypatch) -> None:
+    hidden = {"actor_hidden": (4,), "critic_hidden": (4,)}
+    scale = replace(
+        PROFILES["quick"], slots=70, evaluation_slots=2, folder=tmp_path / "runs", settings={"INTO": hidden}
+    )
+    monkeypatch.setitem(PROFILES, "quick", scale)
+    command = ["run", "fig3b", "--seeds", "2", "--workers", "1", "--at-once", "4"]
+    assert CliRunner().invoke(app, command).output.splitlines()[-1] == "6 runs are stored."
+    manifest = json.loads((scale.folder / "_manifest.json").read_text())
+    assert [entry["computed_on"]["at_once"] for entry in manifest.values()] == [3] * 6
+    assert {entry["computed_on"]["device"] for entry in manifest.values()} == {"cpu"}
+    assert all(entry["computed_on"]["model"] for entry in manifest.values())
+    store = RunStore(scale.folder)
+    assert store.stale() == {}
+    alone = put_run(Run(agent="OLNPO", slots=0, evaluation_slots=1), scale.folder)
+    store.write_manifest()
+    monkeypatch.setattr(checks, "stores", lambda: [store, store])
+    assert [one.store.path(one.job) for one in checks.sample(30)] == [alone]
+    assert checks.irreproducible() == 12
+    stale = {name: {**entry, "numerics": 1} for name, entry in manifest.items()}
+    Path(scale.folder / "_manifest.json").write_text(json.dumps(stale))
+    held, failed = checks.restamp([store])
+    assert held == []
+    assert len([why for why in failed if "was computed on a GPU or with others at once" in why]) == 6

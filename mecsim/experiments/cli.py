@@ -69,6 +69,12 @@ def run(
             metavar="ADDRESS", help="Compute with dask: local, or a scheduler's address or JSON file."
         ),
     ] = None,
+    device: Annotated[
+        str, typer.Option(help="Where networks live: cpu, or cuda to train as many at once as fit a GPU.")
+    ] = "cpu",
+    at_once: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Train no more than N at once in each process.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what is missing, and about how long it takes.")
     ] = False,
@@ -81,10 +87,14 @@ def run(
             wanted = panels.runs_of(experiments, profile, preset, seeds)
             typer.echo(runner.describe(wanted, profile, workers or parallel.default_workers()))
             return
-        runs = runner.run_experiments(experiments, profile, preset, seeds, workers, scheduler)
+        runs = runner.run_experiments(
+            experiments, profile, preset, seeds, workers, scheduler, device=device, at_once=at_once
+        )
         typer.echo(f"{len(runs)} runs are stored.")
     except parallel.WorkersLost as error:
         _fail([f"{error} What is done is stored; run the same again to go on."])
+    except runner.Diverged as error:
+        _fail([str(error)])
     except KeyboardInterrupt as stop:
         _fail([str(stop) or "Stopped before anything was computed."], code=130)
 
@@ -230,6 +240,9 @@ def check(
     elif recompute is not None:
         found = checks.recompute(recompute, seed, workers)
         well = f"{recompute} stored results were computed again: every value is the same."
+        others = checks.irreproducible()
+        if others:
+            well += f" {others} were computed on a GPU or at once: their bits cannot be asked again."
     else:
         found = checks.problems()
         well = "Every stored result is whole and up to date."

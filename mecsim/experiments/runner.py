@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mecsim.experiments import parallel, runs
+from mecsim.experiments.lockstep import compute_stacks
 from mecsim.experiments.panels import PROFILES, RunStore, runs_of
 from mecsim.experiments.parallel import Progress, clock_time, duration_s, noted
 from mecsim.experiments.runs import Run, path_of, record_defaults, run_job
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 class Stopped(KeyboardInterrupt):
     """Ctrl-C; the message says what is stored."""
+
+
+class Diverged(ArithmeticError):
+    """Trainings whose networks gave NaN; the message names them."""
 
 
 def compute(store: Store, jobs: Sequence[Job], workers: int | None = None, label: str = "files") -> None:
@@ -110,8 +115,13 @@ def run_experiments(
     workers: int | None = None,
     scheduler: str | None = None,
     changes: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+    at_once: int | None = None,
 ) -> list[Run]:
     """Computes what is missing of some experiments and returns all their runs.
+
+    With a GPU, or `at_once`, trainings are measured in stacks, see `mecsim.experiments.lockstep`; such a result has not
+    the bits of one computed on a CPU alone, and its file says so.
 
     Args:
         names: experiments, see `mecsim.experiments.panels.EXPERIMENTS`.
@@ -122,9 +132,12 @@ def run_experiments(
         scheduler: "local" or the address of a dask scheduler, see `mecsim.experiments.parallel.connect`; by default
             the workers are processes of this machine, without dask.
         changes: fields of the scenario that differ at every point.
+        device: where networks live, such as "cuda".
+        at_once: trainings in a stack at most; by default one on a CPU, and as many as fit the memory of a GPU.
 
     Raises:
         CannotWrite: what is computed could not be stored.
+        Diverged: trainings in stacks gave NaN.
         SettingError: an experiment, profile or preset is not known, there is no such scheduler, or there is no place
             for results (`mecsim.experiments.store.ensure_place`).
         WorkersLost: workers were killed again and again.
@@ -136,12 +149,19 @@ def run_experiments(
     if missing:
         ensure_writable(store.folder)
         remove_abandoned(runs.WORK)
-    label = f"{profile} runs"
+    label, lockstep = f"{profile} runs", device != "cpu" or at_once is not None
+    if lockstep and scheduler is not None:
+        raise SettingError(
+            f"scheduler = {scheduler!r} is not allowed with a device or at_once: dask's workers take one run."
+        )
     try:
         if missing and scheduler is not None:
             _compute_on(scheduler, store, missing, workers, label)
         else:
-            compute(store, [run_job(run, _checkpoint(run)) for run in missing], workers, label)
+            alone = [run for run in missing if not (lockstep and run.is_training)]
+            compute(store, [run_job(run, _checkpoint(run)) for run in alone], workers, label)
+        if lockstep:
+            _compute_at_once(store, missing, device, at_once, workers, f"{profile} stacks")
     except KeyboardInterrupt:
         stored = len(wanted) - len(_missing(wanted, store.folder))
         raise Stopped(
@@ -155,6 +175,18 @@ def run_experiments(
 
 def _checkpoint(run: Run) -> Path | None:
     return runs.WORK / f"{run.key}.safetensors" if run.slots else None
+
+
+def _compute_at_once(
+    store: Store, missing: list[Run], device: str, at_once: int | None, workers: int | None, label: str
+) -> None:
+    trainings = [run for run in missing if run.is_training]
+    try:
+        lost = compute_stacks(store, trainings, device, at_once, workers, label)
+    finally:
+        store.write_manifest()
+    if lost:
+        raise Diverged(f"Not stored, as they diverged: {', '.join(run.key for run in lost)}.")
 
 
 def _compute_on(scheduler: str, store: Store, missing: list[Run], workers: int | None, label: str) -> None:
