@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from mecsim import physics
 from mecsim.physics import Array
 from mecsim.refinement import ProtoAction
-from mecsim.scenario import SMALLEST, Scenario, ScenarioStack
-from mecsim.settings import SettingError, Stack
+from mecsim.scenario import SMALLEST, Scenario, ScenarioStack, Stack
+from mecsim.settings import SettingError
 from mecsim.system import Action, SystemState, check_shapes
 
 Vector = NDArray[np.float32]

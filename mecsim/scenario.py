@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from numbers import Real
 from operator import index
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from mecsim.settings import SettingError, Settings, Stack, together
+from mecsim.settings import SettingError, Settings
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Limits of every quantity, far from any that is met: what is worked out from them stays a number."""
@@ -266,6 +266,43 @@ class Scenario(Settings):
             extra: Any = field.json_schema_extra
             rows.append(Parameter(name, extra["symbol"], getattr(self, name), extra["unit"], extra["source"]))
         return rows
+
+
+class Stack:
+    """Records that differ in numbers alone, as one.
+
+    A field is what it is in each where all agree. Where they differ a number is an array (members, 1), a range two of
+    them, and an array has an axis of members before its own.
+
+    Args:
+        members: the records.
+    """
+
+    def __init__(self, members: Iterable[Any]) -> None:
+        self.members = tuple(members)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "members":
+            raise AttributeError(name)
+        values = [getattr(member, name) for member in self.members]
+        if callable(values[0]):
+            raise AttributeError(f"a {type(self).__name__} has no {name}(): ask one of its members.")
+        value = self.__dict__[name] = together(values)
+        return value
+
+    def replace(self, **changes: Any) -> Self:
+        """The members with some fields changed, each validated like a new one."""
+        return type(self)([member.replace(**changes) for member in self.members])
+
+
+def together(values: Sequence[Any]) -> Any:
+    """One value for all members of a stack, or one with an axis of members."""
+    first = values[0]
+    if all(np.array_equal(first, value) for value in values):
+        return first
+    if isinstance(first, tuple):
+        return tuple(together(ends) for ends in zip(*values, strict=True))
+    return np.stack(values) if isinstance(first, np.ndarray) else np.array(values)[:, None]
 
 
 class ScenarioStack(Stack):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
 from operator import index
 from typing import Annotated, Any, NoReturn, Self
 
-import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -133,43 +132,6 @@ class Settings(BaseModel):
     def _values(self) -> dict[str, Any]:
         """The fields alone, without what a subclass has worked out from them and keeps."""
         return {name: getattr(self, name) for name in type(self).model_fields}
-
-
-class Stack:
-    """Records that differ in numbers alone, as one.
-
-    A field is what it is in each where all agree. Where they differ a number is an array (members, 1), a range two of
-    them, and an array has an axis of members before its own.
-
-    Args:
-        members: the records.
-    """
-
-    def __init__(self, members: Iterable[Any]) -> None:
-        self.members = tuple(members)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "members":
-            raise AttributeError(name)
-        values = [getattr(member, name) for member in self.members]
-        if callable(values[0]):
-            raise AttributeError(f"a {type(self).__name__} has no {name}(): ask one of its members.")
-        value = self.__dict__[name] = together(values)
-        return value
-
-    def replace(self, **changes: Any) -> Self:
-        """The members with some fields changed, each validated like a new one."""
-        return type(self)([member.replace(**changes) for member in self.members])
-
-
-def together(values: Sequence[Any]) -> Any:
-    """One value for all members of a stack, or one with an axis of members."""
-    first = values[0]
-    if all(np.array_equal(first, value) for value in values):
-        return first
-    if isinstance(first, tuple):
-        return tuple(together(ends) for ends in zip(*values, strict=True))
-    return np.stack(values) if isinstance(first, np.ndarray) else np.array(values)[:, None]
 
 
 def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:

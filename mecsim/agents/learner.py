@@ -15,8 +15,8 @@ from mecsim.agents.networks import optimiser_tensors, restore_optimiser, to_tens
 from mecsim.agents.replay import Batch, Replay
 from mecsim.mdp import Encoder
 from mecsim.refinement import Refinement
-from mecsim.scenario import Scenario, ScenarioStack
-from mecsim.settings import SettingError, Settings, Stack, Whole
+from mecsim.scenario import Scenario, ScenarioStack, Stack
+from mecsim.settings import SettingError, Settings, Whole
 from mecsim.system import Action, Streams, SystemState, in_worlds
 
 Rate = Annotated[float, Field(gt=0, le=1)]
