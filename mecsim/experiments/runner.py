@@ -72,7 +72,7 @@ def _compute(file: tuple[Store, Job]) -> None:
 
 def describe(wanted: Sequence[Run], profile: str, workers: int) -> str:
     """What of some runs is stored, what is missing, and about how long it takes with so many workers."""
-    missing = _missing(wanted, PROFILES[profile].folder)
+    missing = missing_runs(wanted, PROFILES[profile].folder)
     stored = f"{len(wanted) - len(missing)} of {len(wanted)} runs are stored"
     if not missing:
         return f"{stored}: nothing is missing."
@@ -93,7 +93,8 @@ def describe(wanted: Sequence[Run], profile: str, workers: int) -> str:
     )
 
 
-def _missing(wanted: Sequence[Run], folder: Path) -> list[Run]:
+def missing_runs(wanted: Sequence[Run], folder: Path) -> list[Run]:
+    """Those of some runs that a folder lacks."""
     return [run for run in wanted if not path_of(run, folder).exists()]
 
 
@@ -143,13 +144,28 @@ def run_experiments(
         WorkersLost: workers were killed again and again.
         Stopped: Ctrl-C.
     """
-    wanted, store = runs_of(names, profile, preset, seeds, changes), RunStore(PROFILES[profile].folder)
-    ensure_place(store.folder)
-    missing = _missing(wanted, store.folder)
+    wanted = runs_of(names, profile, preset, seeds, changes)
+    compute_runs(wanted, PROFILES[profile].folder, profile, workers, scheduler, device, at_once)
+    return wanted
+
+
+def compute_runs(
+    wanted: Sequence[Run],
+    folder: Path,
+    what: str,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    device: str = "cpu",
+    at_once: int | None = None,
+) -> None:
+    """Computes what a folder lacks of some runs; `what` is what they are called, for the rest see `run_experiments`."""
+    store = RunStore(folder)
+    ensure_place(folder)
+    missing = missing_runs(wanted, store.folder)
     if missing:
         ensure_writable(store.folder)
         remove_abandoned(runs.WORK)
-    label, lockstep = f"{profile} runs", device != "cpu" or at_once is not None
+    label, lockstep = f"{what} runs", device != "cpu" or at_once is not None
     if lockstep and scheduler is not None:
         raise SettingError(
             f"scheduler = {scheduler!r} is not allowed with a device or at_once: dask's workers take one run."
@@ -161,16 +177,15 @@ def run_experiments(
             alone = [run for run in missing if not (lockstep and run.is_training)]
             compute(store, [run_job(run, _checkpoint(run)) for run in alone], workers, label)
         if lockstep:
-            _compute_at_once(store, missing, device, at_once, workers, f"{profile} stacks")
+            _compute_at_once(store, missing, device, at_once, workers, f"{what} stacks")
     except KeyboardInterrupt:
-        stored = len(wanted) - len(_missing(wanted, store.folder))
+        stored = len(wanted) - len(missing_runs(wanted, store.folder))
         raise Stopped(
             f"Stopped: {stored} of {len(wanted)} runs are stored; run the same again to go on."
         ) from None
     finally:
         if missing:
             record_defaults(store.folder.parent / runs.DEFAULTS.name)
-    return wanted
 
 
 def _checkpoint(run: Run) -> Path | None:
