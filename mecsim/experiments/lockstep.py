@@ -26,8 +26,8 @@ CONTEXT_BYTES = 1 << 30
 """What a process takes of a GPU's memory for itself."""
 GPU_SPEED = 75.0
 """Trainings that one of these processes does while a CPU's core does one, about, for the time left."""
-ON_THE_WAY = 1.15
-"""A member takes this much more than what it keeps, for a mini-batch on its way through the networks."""
+ON_THE_WAY = 1.3
+"""A member takes this much more than what it keeps: new gradients beside the old, and a mini-batch on its way."""
 
 
 class Task(NamedTuple):
