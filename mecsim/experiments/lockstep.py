@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from mecsim.experiments import parallel
 from mecsim.experiments.parallel import noted
 from mecsim.experiments.runs import Run, measure_many, path_of, run_job
-from mecsim.experiments.store import Store, ensure_writable, provenance
+from mecsim.experiments.store import Store, ensure_writable, provenance, table_bytes
 from mecsim.refinement import ensure_compiled
 from mecsim.settings import SettingError
 
@@ -40,8 +40,8 @@ class Task(NamedTuple):
 
 def compute_stacks(
     store: Store, runs: Sequence[Run], device: str, at_once: int | None, workers: int | None, label: str
-) -> list[Run]:
-    """Trains and evaluates runs in stacks and stores them; returns those that diverged, which are not stored.
+) -> None:
+    """Trains and evaluates runs in stacks and stores them, but for those that diverge.
 
     Args:
         store: where the files go, see `Store.write_manifest`.
@@ -55,21 +55,30 @@ def compute_stacks(
         SettingError: there is no such device, or `at_once` is missing for a CPU.
         WorkersLost: workers were killed again and again.
     """
+    if not runs:
+        return
     from mecsim.agents.learner import torch_device
 
     on_gpu = torch_device(device).type != "cpu"
     side_by_side = workers or min(parallel.default_workers(), GPU_PROCESSES if on_gpu else sys.maxsize)
-    if runs:
-        ensure_writable(store.folder)
-        ensure_compiled()
-    tasks = [
-        Task(store, stack, device)
+    ensure_writable(store.folder)
+    ensure_compiled()
+    tasks = [Task(store, stack, device) for stack in stacks(runs, device, at_once, side_by_side)]
+    costs_s = [sum(run.about_s for run in task.runs) / (GPU_SPEED if on_gpu else 1.0) for task in tasks]
+    parallel.run_tasks(compute_stack, tasks, costs_s, side_by_side, label)
+
+
+def stacks(runs: Sequence[Run], device: str, at_once: int | None, side_by_side: int) -> list[list[Run]]:
+    """Runs in stacks of at most `at_once`; by default of as many as fit the device's memory, so many side by side.
+
+    Raises:
+        SettingError: see `fitting`.
+    """
+    return [
+        stack
         for group in grouped(runs)
         for stack in divided(group, at_once or fitting(group[0], device, side_by_side), side_by_side)
     ]
-    costs_s = [sum(run.about_s for run in task.runs) / (GPU_SPEED if on_gpu else 1.0) for task in tasks]
-    parallel.run_tasks(compute_stack, tasks, costs_s, side_by_side, label)
-    return [run for run in runs if not path_of(run, store.folder).exists()]
 
 
 def grouped(runs: Sequence[Run]) -> Iterator[list[Run]]:
@@ -129,35 +138,40 @@ def member_bytes(run: Run) -> float:
 
 
 def compute_stack(task: Task) -> None:
-    """Measures the runs of a stack that are not stored yet, and stores them; in halves where memory runs out.
+    """Measures the runs of a stack that are not stored yet, and stores them."""
+    left = [run for run in task.runs if not path_of(run, task.store.folder).exists()]
+    for run, content in contents(left, task.device):
+        task.store.write(run_job(run), content)
 
-    A run that diverges is told of, and not stored.
+
+def contents(runs: Sequence[Run], device: str) -> Iterator[tuple[Run, bytes]]:
+    """The content of the result file of each run of a stack; in halves where memory runs out.
+
+    A run that diverges is told of, and has none.
     """
     import torch
 
-    store, device = task.store, task.device
-    left = [run for run in task.runs if not path_of(run, store.folder).exists()]
-    if not left:
+    if not runs:
         return
-    where = {"device": device, "model": device_model(device), "at_once": len(left)}
-    made_by = [{**provenance(run.model_dump(mode="json")), "computed_on": where} for run in left]
+    where = {"device": device, "model": device_model(device), "at_once": len(runs)}
+    made_by = [{**provenance(run.model_dump(mode="json")), "computed_on": where} for run in runs]
     try:
-        with noted(f"This happened in a stack of {len(left)} runs like {left[0].key}."):
-            found = measure_many(left, device)
+        with noted(f"This happened in a stack of {len(runs)} runs like {runs[0].key}."):
+            found = measure_many(runs, device)
     except torch.OutOfMemoryError:
-        if len(left) == 1:
+        if len(runs) == 1:
             raise
         found = None
-    if found is None:
+    if found is None:  # the memory is free again
         torch.cuda.empty_cache()
-        middle = len(left) // 2
-        for half in (left[:middle], left[middle:]):
-            compute_stack(task._replace(runs=half))
+        middle = len(runs) // 2
+        yield from contents(runs[:middle], device)
+        yield from contents(runs[middle:], device)
         return
     for number, table in found.tables.items():
-        store.write(run_job(left[number]), store.encoded(table, made_by[number]))
+        yield runs[number], table_bytes(table, made_by[number])
     for number, slot in found.diverged.items():
-        print(f"{left[number].key} diverged in slot {slot} and is set aside.", file=sys.stderr, flush=True)
+        print(f"{runs[number].key} diverged in slot {slot} and is set aside.", file=sys.stderr, flush=True)
 
 
 def device_model(device: str) -> str:
