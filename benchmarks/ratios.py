@@ -20,6 +20,7 @@ from benchmarks.peers import Peer, cores, in_turn, peak_rss_bytes, together
 from mecsim.agents.base import make_agent
 from mecsim.agents.into import INTOSettings
 from mecsim.experiments.checkpoints import save_checkpoint
+from mecsim.experiments.lockstep import GPU_PROCESSES, fitting
 from mecsim.experiments.runs import Run
 from mecsim.physics import Array, Ints
 from mecsim.reference import literal
@@ -58,6 +59,7 @@ class Measure:
         against: what over what the ratio is.
         target: what is asked of it.
         needs: an optional package that it imports.
+        on_gpu: does it need a GPU?
     """
 
     key: str
@@ -65,6 +67,7 @@ class Measure:
     against: str
     target: str
     needs: str = ""
+    on_gpu: bool = False
 
 
 MEASURES: list[Measure] = []
@@ -72,12 +75,12 @@ MEASURES: list[Measure] = []
 
 
 def measure(
-    against: str, target: str, needs: str = ""
+    against: str, target: str, needs: str = "", on_gpu: bool = False
 ) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Enters a function in `MEASURES` under its name; see `Measure`."""
 
     def enter(run: Callable[..., Result]) -> Callable[..., Result]:
-        MEASURES.append(Measure(run.__name__, run, against, target, needs))
+        MEASURES.append(Measure(run.__name__, run, against, target, needs, on_gpu))
         return run
 
     return enter
@@ -109,13 +112,24 @@ class IntoSlots:
     def __init__(self, run: Run, warm_up: int) -> None:
         self.learner: Any = run.make_agent()
         self.twin = DigitalTwin(run.scenario(), run.seed)
-        self.incomes: list[float] = []
+        self.incomes: list[Any] = []
         self(warm_up)
 
     def __call__(self, slots: int) -> float:
         """Trains on; returns the seconds a slot."""
         done = len(self.incomes) + slots
         return seconds(train, self.learner, self.twin, done, self.incomes, False) / slots
+
+
+class StackSlots(IntoSlots):
+    """So many trainings of INTO at once, as one stack on a device; a slot is one of each."""
+
+    def __init__(self, run: Run, members: int, device: str, warm_up: int) -> None:
+        seeds, settings = list(range(members)), {**run.settings, "device": device}
+        self.learner = make_agent(run.agent, run.scenario(), seeds, settings=settings)
+        self.twin = DigitalTwin(run.scenario(), seeds)
+        self.incomes = []
+        self(warm_up)
 
 
 class Sb3Slots:
@@ -318,6 +332,37 @@ def train_rss_gb(repeats: int, run: Run = TABLE_II, chunk: int = CHUNK) -> Resul
         with TemporaryDirectory() as folder, Peer("INTO", full_training, run, chunk, threads=cores()) as into:
             peaks.append(into.ask(chunk, Path(folder) / "bench.safetensors") / 1e9)
     return Result(peaks)
+
+
+@measure(
+    "a training slot on one CPU thread over one of a seed in stacks on a GPU", "at least 300", on_gpu=True
+)
+def lockstep(
+    repeats: int, run: Run = TABLE_II, chunk: int = CHUNK, device: str = "cuda", members: int | None = None
+) -> Result:
+    """Milliseconds of a training slot on one CPU thread over those of a seed and slot of `mecsim run` on a GPU.
+
+    It runs `GPU_PROCESSES` stacks side by side, of as many members as fit the memory; the slowest stack counts. The CPU
+    thread is measured between, while the GPU rests.
+    """
+    members = members or fitting(run, device, GPU_PROCESSES)
+    with ExitStack() as peers:
+        alone = peers.enter_context(Peer("one CPU thread", IntoSlots, run, chunk, threads=1))
+        stacks = [
+            peers.enter_context(Peer(f"stack {number}", StackSlots, run, members, device, chunk, threads=1))
+            for number in range(1, GPU_PROCESSES + 1)
+        ]
+        slots_s = [(*together([alone], chunk), max(together(stacks, chunk))) for _ in range(repeats)]
+    trainings = members * GPU_PROCESSES
+    cpu_s, stack_s = (median(column) for column in zip(*slots_s, strict=True))
+    figures = {
+        "cpu_slot_ms": 1e3 * cpu_s,
+        "stack_slot_ms": 1e3 * stack_s,
+        "seed_slot_ms": 1e3 * stack_s / trainings,
+        "at_once": members,
+        "stacks": GPU_PROCESSES,
+    }
+    return Result([one * trainings / slowest for one, slowest in slots_s], figures)
 
 
 # A slot of the system. --------------------------------------------------------------------------------------------

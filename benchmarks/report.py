@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 
 from benchmarks.peers import cores
 from benchmarks.ratios import MEASURES, Measure, Result
@@ -26,7 +28,8 @@ def chosen(keys: Sequence[str] = ()) -> list[Measure]:
     """The measures of some keys, in the order of the table; all without any.
 
     Raises:
-        SettingError: no measure has that key, or a package that one needs is not installed.
+        SettingError: no measure has that key, or a package or the GPU that one needs is not there. Without keys what
+            needs a GPU is left out, with a word on standard error.
     """
     known = [measure.key for measure in MEASURES]
     for key in keys:
@@ -37,6 +40,12 @@ def chosen(keys: Sequence[str] = ()) -> list[Measure]:
         if measure.needs and find_spec(measure.needs) is None:
             package = measure.needs.replace("_", "-")
             raise SettingError(f"{measure.key} needs {package}: install it by `pip install -e '.[bench]'`.")
+    if not torch.cuda.is_available():
+        for left_out in (measure.key for measure in measures if measure.on_gpu):
+            if keys:
+                raise SettingError(f"{left_out} needs a GPU that PyTorch can use: there is none here.")
+            print(f"{left_out} is left out: there is no GPU here that PyTorch can use.", file=sys.stderr)
+        measures = [measure for measure in measures if not measure.on_gpu]
     return measures
 
 
@@ -44,6 +53,7 @@ def machine() -> dict[str, Any]:
     """What the ratios were measured on, and how busy it was: more than the cores' load spoils them."""
     return {
         "cpu": cpu_model(),
+        **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
         "cores": cores(),
         "torch_threads": cores(),
         "load_before": round(psutil.getloadavg()[0], 2),
@@ -89,7 +99,8 @@ def as_text(measured: Measured, where: dict[str, Any]) -> str:
         lines += [f"{measure.key}: {figures}"] if figures else []
     versions = ", ".join(f"{name} {value}" for name, value in where["versions"].items())
     lines.append(
-        f"{where['cpu']}, {where['cores']} cores, {where['torch_threads']} threads of torch, "
+        f"{', '.join(where[part] for part in ('cpu', 'gpu') if part in where)}, {where['cores']} cores, "
+        f"{where['torch_threads']} threads of torch, "
         f"load {where['load_before']} before; {where['system']}, {versions}"
     )
     return "\n".join(lines)

@@ -198,8 +198,9 @@ class Course:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps quiet how nbgrader deals with its database, and that cells were copied: it tells a grader nothing."""
+    """Keeps quiet how nbgrader deals with its database and with time, and that cells were copied: no grader asked."""
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "datetime.datetime.utcnow", DeprecationWarning)  # from 3.12 on
         for kind in (SAWarning, DuplicateCellId, MissingIDFieldWarning):
             warnings.simplefilter("ignore", kind)
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from numbers import Real
 from operator import index
@@ -254,6 +254,11 @@ class Scenario(Settings):
         """Seconds that turn a drawn harvest into joules: tau, or 1 where `harvest_unit` is energy."""
         return self.tau_s if self.harvest_unit == "power" else 1.0
 
+    def kind(self) -> dict[str, Any]:
+        """What scenarios have in common whose worlds can be stepped together: all fields that are no mere numbers."""
+        words = (name for name, value in self if isinstance(value, str))
+        return {name: getattr(self, name) for name in ("devices", *words, "links")}
+
     def table(self) -> list[Parameter]:
         """Every parameter with its symbol, value, unit and source, for printing."""
         rows = []
@@ -263,11 +268,45 @@ class Scenario(Settings):
         return rows
 
 
-class ScenarioStack:
-    """Scenarios that differ in numbers alone, as one: what many worlds that are stepped at once need of theirs.
+class Stack:
+    """Records that differ in numbers alone, as one.
 
     A field is what it is in each where all agree. Where they differ a number is an array (members, 1), a range two of
     them, and an array has an axis of members before its own.
+
+    Args:
+        members: the records.
+    """
+
+    def __init__(self, members: Iterable[Any]) -> None:
+        self.members = tuple(members)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "members":
+            raise AttributeError(name)
+        values = [getattr(member, name) for member in self.members]
+        if callable(values[0]):
+            raise AttributeError(f"a {type(self).__name__} has no {name}(): ask one of its members.")
+        value = self.__dict__[name] = together(values)
+        return value
+
+    def replace(self, **changes: Any) -> Self:
+        """The members with some fields changed, each validated like a new one."""
+        return type(self)([member.replace(**changes) for member in self.members])
+
+
+def together(values: Sequence[Any]) -> Any:
+    """One value for all members of a stack, or one with an axis of members."""
+    first = values[0]
+    if all(np.array_equal(first, value) for value in values):
+        return first
+    if isinstance(first, tuple):
+        return tuple(together(ends) for ends in zip(*values, strict=True))
+    return np.stack(values) if isinstance(first, np.ndarray) else np.array(values)[:, None]
+
+
+class ScenarioStack(Stack):
+    """Scenarios that differ in numbers alone, as one: what many worlds that are stepped at once need of theirs.
 
     Args:
         members: the scenario of each world.
@@ -276,15 +315,13 @@ class ScenarioStack:
         SettingError: there is none, or they differ in more than numbers.
     """
 
+    members: tuple[Scenario, ...]
+
     def __init__(self, members: Sequence[Scenario]) -> None:
-        self.members = tuple(Scenario.of(member) for member in members)
+        super().__init__(Scenario.of(member) for member in members)
         if not self.members:
             raise SettingError("scenario = [] is not allowed: there should be at least one world.")
-        for name in (
-            "devices",
-            *(name for name, value in self.members[0] if isinstance(value, str)),
-            "links",
-        ):
+        for name in self.members[0].kind():
             found = {getattr(member, name) for member in self.members}
             if len(found) > 1:
                 raise SettingError(
@@ -292,36 +329,13 @@ class ScenarioStack:
                     "together should differ in numbers alone."
                 )
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "members":
-            raise AttributeError(name)
-        values = [getattr(member, name) for member in self.members]
-        if callable(values[0]):
-            raise AttributeError(f"a ScenarioStack has no {name}(): ask one of its members.")
-        value = self.__dict__[name] = _together(values)
-        return value
-
     def per_bs(self, name: str) -> NDArray[np.float64]:
         """A per-BS field as an array, (n_bs,), or (members, n_bs) where they differ."""
-        return _together([member.per_bs(name) for member in self.members])
+        return together([member.per_bs(name) for member in self.members])
 
     def per_device(self, name: str) -> NDArray[np.float64]:
         """A per-BS field as seen by each device, (n_devices,), or (members, n_devices) where they differ."""
-        return _together([member.per_device(name) for member in self.members])
-
-    def replace(self, **changes: Any) -> ScenarioStack:
-        """The members with some fields changed, each validated like a new one."""
-        return ScenarioStack([member.replace(**changes) for member in self.members])
-
-
-def _together(values: list[Any]) -> Any:
-    """One value for all members of a stack, or one with an axis of members."""
-    first = values[0]
-    if all(np.array_equal(first, value) for value in values):
-        return first
-    if isinstance(first, tuple):
-        return tuple(_together(list(ends)) for ends in zip(*values, strict=True))
-    return np.stack(values) if isinstance(first, np.ndarray) else np.array(values)[:, None]
+        return together([member.per_device(name) for member in self.members])
 
 
 def _frozen(array: NDArray) -> NDArray:

@@ -233,6 +233,11 @@ class Streams:
             getattr(generator, law)(out=row)
         return drawn if self._many else drawn[0]
 
+    def each(self, draw: Callable[[np.random.Generator], NDArray[Any]]) -> NDArray[Any]:
+        """What `draw` takes from the stream, or from that of each seed, with an axis of seeds in front."""
+        drawn = [draw(generator) for generator in self._generators]
+        return np.stack(drawn) if self._many else drawn[0]
+
     def restart(self, worlds: Sequence[int], fresh: Streams) -> None:
         """Lets some of many go on as others."""
         for world, generator in zip(worlds, fresh._generators, strict=True):

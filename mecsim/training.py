@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -13,7 +14,7 @@ from mecsim import physics
 from mecsim.agents.base import Agent
 from mecsim.physics import Array
 from mecsim.settings import SettingError, whole_number
-from mecsim.system import Action, PhysicalSystem, SystemState
+from mecsim.system import Action, Outcome, PhysicalSystem, SystemState
 from mecsim.twin import DigitalTwin
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ class Callback:
     def after_action(self, learner: Learner, state: SystemState, action: Action) -> None:
         """Sees what the learner decides, with its exploration, before it is carried out."""
 
-    def told(self, income: float) -> float:
-        """What the learner is told that it has earned."""
+    def told(self, income: Any) -> Any:
+        """What the learner is told that it has earned: a number, or (members,)."""
         return income
 
-    def after_slot(self, incomes: list[float]) -> None:
+    def after_slot(self, incomes: list[Any]) -> None:
         """Sees the incomes of all slots so far, after the learner has learnt from the last one."""
 
 
@@ -41,27 +42,32 @@ def train(
     learner: Learner,
     twin: DigitalTwin,
     slots: int,
-    incomes: list[float] | None = None,
+    incomes: list[Any] | None = None,
     progress: bool = True,
     callback: Callback | None = None,
 ) -> Array:
-    """Trains until `slots` slots are done and returns the income of each, (slots,).
+    """Trains until `slots` slots are done and returns the income of each, (slots,), or (slots, members) of a stack.
+
+    A member of a stack that diverges goes on as NaN; `Learner.diverged` says since when.
 
     Args:
-        learner: INTO or DDQN.
-        twin: where it trains, one world.
+        learner: INTO or DDQN, one or a stack.
+        twin: where it trains: one world, or one for each member.
         slots: slots in all.
         incomes: the slots done before, when a training is resumed.
         progress: show a bar with the running income.
         callback: looks on.
 
     Raises:
-        SettingError: the twin has many worlds, or other devices than the learner knows.
+        SettingError: the twin has not one world a learner, or other devices than the learner knows.
     """
     slots = whole_number("slots", slots)
     _check_partners(learner, twin)
-    if twin.worlds:
-        raise SettingError(f"twin of {twin.worlds[0]} worlds is not allowed: a training takes one world.")
+    if learner.worlds != twin.worlds:
+        raise SettingError(
+            f"twin of {math.prod(twin.worlds)} worlds is not allowed: a training takes one world, or one for each "
+            "member of a stack."
+        )
     keep_freed_memory()
     incomes, callback = [] if incomes is None else incomes, callback or Callback()
     with tqdm(total=slots, initial=len(incomes), disable=not progress, unit="slot") as bar:
@@ -69,7 +75,7 @@ def train(
             state = twin.state
             action = learner.explore(state)  # lines 5 and 6
             callback.after_action(learner, state, action)
-            income = float(twin.step(action).income)  # line 7
+            income = _earned(learner, twin.step(action))  # line 7
             learner.remember(state, action, callback.told(income), twin.state)  # line 8
             learner.learn()  # lines 9 to 13
             incomes.append(income)
@@ -77,6 +83,15 @@ def train(
             bar.set_postfix(income=f"{np.mean(incomes[-WINDOW:]):.1f}", refresh=False)
             callback.after_slot(incomes)
     return np.array(incomes)
+
+
+def _earned(learner: Learner, outcome: Outcome) -> Any:
+    """The income of a slot, a number or (members,), NaN for members that are set aside."""
+    if not learner.worlds:
+        return float(outcome.income)
+    income = np.array(outcome.income)
+    income[list(learner.diverged)] = np.nan
+    return income
 
 
 class Rollout(NamedTuple):
@@ -153,6 +168,11 @@ def _check_partners(agent: Agent, *systems: PhysicalSystem | DigitalTwin) -> Non
             raise SettingError(
                 f"agent of devices = {known} is not allowed: it should be one of the devices of the "
                 f"{'twin' if isinstance(system, DigitalTwin) else 'system'}, {system.scenario.devices}."
+            )
+        if agent.worlds and agent.worlds != system.worlds:
+            raise SettingError(
+                f"agent of {agent.worlds[0]} members is not allowed: there should be one for each of the "
+                f"{math.prod(system.worlds)} worlds."
             )
 
 

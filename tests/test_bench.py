@@ -355,6 +355,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "gemm_fraction": LOAD,
     "worker_efficiency": LOAD,
     "train_rss_gb": LOAD,
+    "lockstep": {**LOAD, "device": "cpu", "members": 2},
     "algorithm_1_vs_literal": {"scenario": SYSTEM, "worlds": 2},
     "system_vs_literal": {"scenario": SYSTEM},
     "batched_vs_single": {"worlds": 2},
@@ -365,7 +366,7 @@ SMALL: dict[str, dict[str, Any]] = {
 def test_every_measure_as_json(monkeypatch) -> None:
     monkeypatch.setattr(ratios, "Peer", Here)
     monkeypatch.setattr(peers.os, "cpu_count", lambda: 1)
-    small = [replace(one, run=partial(one.run, **SMALL[one.key])) for one in MEASURES]
+    small = [replace(one, run=partial(one.run, **SMALL[one.key]), on_gpu=False) for one in MEASURES]
     monkeypatch.setattr(report, "MEASURES", small)
     done = run("--json", "--repeats", "1")
     assert done.exit_code == 0, done.exception
@@ -407,6 +408,15 @@ def test_what_cannot_be_measured_is_said_before_it_begins(words, sentence, monke
     assert shown.out == ""
     assert shown.err.startswith(sentence)
     assert [one.key for one in chosen(["gemm_fraction"])] == ["gemm_fraction"]
+
+
+def test_without_a_gpu_what_needs_one_is_left_out_with_a_sentence(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(report, "find_spec", lambda name: True)
+    assert "lockstep" not in [one.key for one in chosen()]
+    assert capsys.readouterr().err == "lockstep is left out: there is no GPU here that PyTorch can use.\n"
+    with pytest.raises(SettingError, match="lockstep needs a GPU that PyTorch can use: there is none here"):
+        chosen(["lockstep"])
 
 
 def test_a_peer_that_dies_ends_the_command_with_one_sentence(monkeypatch) -> None:

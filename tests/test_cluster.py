@@ -66,11 +66,22 @@ def test_the_files_are_those_that_are_computed_here(client, folder, tmp_path) ->
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet")} == before
 
 
+def test_a_worker_takes_stacks_where_that_is_asked_for(client, folder) -> None:
+    words = {"seeds": 2, "scheduler": client.scheduler.address}
+    with pytest.raises(
+        SettingError, match="at_once is missing: a scheduler's workers do not say here how much"
+    ):
+        run_experiments(["fig3b"], device="cuda", **words)
+    runs = run_experiments(["fig3b"], at_once=4, **words)
+    about = RunStore(folder).manifest()
+    assert [about[f"{run.key}.parquet"]["computed_on"]["at_once"] for run in runs] == [3] * 6
+
+
 def test_the_run_of_a_lost_worker_is_given_to_another(client) -> None:
     runs = [tiny_run(seed) for seed in range(4)]
     first = worker_pid(client)
     done = []
-    for event in measured(client, runs):
+    for event in measured(client, [[run] for run in runs]):
         if event is not None:
             if not done:
                 os.kill(first, signal.SIGKILL)
@@ -82,7 +93,7 @@ def test_the_run_of_a_lost_worker_is_given_to_another(client) -> None:
 def test_a_run_that_loses_every_worker_is_given_up(client, monkeypatch) -> None:
     monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 0)
     run, pid = tiny_run(seed=9, slots=100_000), worker_pid(client)
-    events = measured(client, [run])
+    events = measured(client, [[run]])
     assert next(events) is None
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(WorkersLost, match=run.key):
@@ -93,12 +104,13 @@ def test_a_run_that_loses_every_worker_is_given_up(client, monkeypatch) -> None:
 def test_an_error_of_a_run_is_passed_on_with_its_name(client) -> None:
     run = tiny_run(settings={**TINY, "device": "cuda:99"})
     with pytest.raises(SettingError, match="device = 'cuda:99' is not allowed") as error:
-        list(measured(client, [run]))
+        list(measured(client, [[run]]))
     assert error.value.__notes__ == [f"This happened in {run.key}.parquet."]
 
 
 def test_a_worker_with_another_version_is_refused(client) -> None:
-    future = client.submit(measure_on_worker, "INTO-of-other-numerics", tiny_run().model_dump(mode="json"))
+    stack = {"INTO-of-other-numerics": tiny_run().model_dump(mode="json")}
+    future = client.submit(measure_on_worker, stack)
     with pytest.raises(SettingError, match="has another version of mecsim than the runner"):
         future.result()
 
@@ -111,7 +123,7 @@ def test_a_worker_with_several_threads_is_refused() -> None:
         parallel.connect(two_threads.scheduler_address) as client,
         pytest.raises(SettingError, match="has 2 threads: start it with one"),
     ):
-        list(measured(client, [tiny_run()]))
+        list(measured(client, [[tiny_run()]]))
 
 
 def test_where_nothing_answers_there_is_one_sentence(monkeypatch) -> None:

@@ -241,6 +241,38 @@ class TestEither:
             torch.set_grad_enabled(True)
 
 
+@BOTH
+def test_one_seed_takes_the_steps_that_it_took_before_there_were_stacks(name) -> None:
+    """Bit for bit, with a mini-batch of which a mean is rounded."""
+    agent = experienced(name, batch_size=7)
+    batch, known = agent.replay.sample(7), deepcopy(agent)
+    agent.update(batch)
+
+    def step(loss: torch.Tensor, part: str, rate: float) -> None:
+        network, target = known.networks[part], known.networks[f"target_{part}"]
+        weights = list(network.parameters())
+        for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+            weight.grad = gradient
+        torch.optim.Adam(weights, lr=0.01, fused=True).step()
+        torch._foreach_lerp_(list(target.parameters()), weights, rate)
+
+    with torch.no_grad():
+        if name == "INTO":
+            following = known.target_critic(batch.next_state, known.target_actor(batch.next_state))
+        else:
+            best = known.q(batch.next_state).view(7, -1, 3).argmax(dim=2)[..., None]
+            following = known.target_q(batch.next_state).view(7, -1, 3).gather(2, best).sum(dim=(1, 2))
+        rho = batch.reward + 0.99 * following
+    if name == "INTO":
+        step(nn.functional.mse_loss(known.critic(batch.state, batch.action), rho), "critic", 0.2)
+        step(-known.critic(batch.state, known.actor(batch.state)).mean(), "actor", 0.1)
+    else:
+        heads = known.q(batch.state).view(7, -1, 3)
+        value = heads.gather(2, batch.action[..., None]).sum(dim=(1, 2))
+        step(nn.functional.mse_loss(value, rho), "q", 0.2)
+    assert bits(agent) == bits(known)
+
+
 class TestINTO:
     def test_the_actor_s_output_is_in_the_unit_box_and_refined(self) -> None:
         agent, state = small("INTO"), random_state(WORLD, 1)

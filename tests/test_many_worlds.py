@@ -290,12 +290,11 @@ class TestBorders:
             PhysicalSystem(scenario, seed)
 
     def test_what_takes_one_world_alone_or_one_scenario_says_so(self) -> None:
-        two, own = DigitalTwin(TINY, [1, 2]), ScenarioStack([TINY, TINY.replace(cpu_hz=1e9)])
+        two = DigitalTwin(TINY, [1, 2])
         nothing = Action(np.full((3, 12), -1), np.zeros((3, 12)))
         for call, message in (
             (lambda: two.device(0), "worlds = 2 is not allowed"),
             (lambda: train(INTO(TINY), two, 1), "twin of 2 worlds is not allowed"),
-            (lambda: INTO(own), "scenario = a stack is not allowed"),
             (lambda: PhysicalSystem(TINY).step(nothing), r"placement of shape \(3, 12\) is not allowed"),
         ):
             with pytest.raises(SettingError, match=message):

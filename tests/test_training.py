@@ -19,7 +19,7 @@ from mecsim.twin import Deviation, DigitalTwin
 class Recorder:
     """A learner that writes down what it is asked to do."""
 
-    scenario = TINY
+    scenario, worlds = TINY, ()
 
     def __init__(self) -> None:
         self.calls: list[tuple] = []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from importlib import import_module
 from inspect import signature
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import numpy as np
 from pydantic import AfterValidator
@@ -41,9 +42,11 @@ class Agent(ABC):
 
     Attributes:
         vectorized: can `act` take the state of many worlds, device arrays (worlds, n_devices)?
+        worlds: (how many,) of an agent that decides for so many worlds, each by networks of its own; else ().
     """
 
     vectorized = False
+    worlds: tuple[int, ...] = ()
 
     def __init__(
         self, scenario: Scenario | ScenarioStack, seed: int = 0, refinement: Refinement | None = None
@@ -122,8 +125,15 @@ AgentName = Annotated[str, AfterValidator(_known)]
 """The name of an agent, in settings."""
 
 
-def make_agent(name: str, scenario: Scenario | ScenarioStack, seed: int = 0, **arguments: Any) -> Agent:
+def make_agent(
+    name: str,
+    scenario: Scenario | ScenarioStack | Sequence[Scenario],
+    seed: int | Sequence[int] = 0,
+    **arguments: Any,
+) -> Agent:
     """A new agent by its name; more arguments go to its class, such as `settings={"gamma": 0.9}` to INTO.
+
+    INTO and DDQN take many seeds or scenarios as well, see `mecsim.agents.learner.Learner`.
 
     Raises:
         SettingError: no agent has that name, it takes no such argument, or a value is not allowed.
@@ -134,4 +144,4 @@ def make_agent(name: str, scenario: Scenario | ScenarioStack, seed: int = 0, **a
     except TypeError as error:
         takes = ", ".join(list(signature(kind).parameters))
         raise SettingError(f"agent = {name!r}: {error}; it takes {takes}.") from None
-    return kind(scenario, seed, **arguments)
+    return cast(Any, kind)(scenario, seed, **arguments)

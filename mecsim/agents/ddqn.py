@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -11,11 +12,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mecsim.agents.base import Offer
-from mecsim.agents.learner import Learner, LearnerSettings, Rate, torch_device
-from mecsim.agents.networks import descend, follow, freeze, make_optimiser, mlp, seed_networks, to_tensor
+from mecsim.agents.learner import Learner, LearnerSettings, Rate
+from mecsim.agents.networks import descend, follow, freeze, make_optimiser, mlp, seeded
 from mecsim.agents.replay import Batch, Replay
 from mecsim.refinement import Refinement, refine_discrete
-from mecsim.scenario import Positive, Scenario
+from mecsim.scenario import Positive, Scenario, ScenarioStack
 from mecsim.settings import Hidden, Whole
 from mecsim.system import Action, SystemState
 
@@ -51,28 +52,24 @@ class DDQN(Learner):
 
     vectorized = True
     Settings = DDQNSettings
-    settings: DDQNSettings
 
     def __init__(
         self,
-        scenario: Scenario,
-        seed: int = 0,
+        scenario: Scenario | ScenarioStack | Sequence[Scenario],
+        seed: int | Sequence[int] = 0,
         refinement: Refinement | None = None,
-        settings: DDQNSettings | None = None,
+        settings: DDQNSettings | Sequence[DDQNSettings] | None = None,
     ) -> None:
-        super().__init__(scenario, seed, refinement)
-        self.settings = settings = DDQNSettings.of(settings)
-        self.device = torch_device(settings.device)
+        super().__init__(scenario, seed, refinement, settings)
         self._choices = 1 + self.scenario.n_bs
-        states, devices = self.encoder.state_size, self.scenario.n_devices
-        with torch.random.fork_rng(devices=[]):
-            seed_networks(seed)
-            self.q = mlp((states, *settings.hidden, devices * self._choices)).to(self.device)
+        states, devices, known = self.encoder.state_size, self.scenario.n_devices, self.settings
+        sizes = (states, *known.hidden, devices * self._choices)
+        (self.q,) = seeded(self.seed, lambda: [mlp(sizes)], self.device)
         self.target_q = deepcopy(self.q)
         freeze((self.target_q,))
         self.networks = {"q": self.q, "target_q": self.target_q}
-        self.optimisers = {"q": make_optimiser(self.q, settings.learning_rate)}
-        self.replay = Replay(settings.replay_size, states, devices, seed, self.device, torch.int64)
+        self.optimisers = {"q": make_optimiser(self.q, known.learning_rate)}
+        self.replay = Replay(known.replay_size, states, devices, self.seed, self.device, torch.int64)
         self._explored = 0
 
     def act(self, state: SystemState) -> Action:
@@ -83,8 +80,8 @@ class DDQN(Learner):
 
     def explore(self, state: SystemState) -> Action:
         devices = self.scenario.n_devices
-        random = self.exploration.random(devices) < self.epsilon
-        chance = self.exploration.integers(self._choices, size=devices)
+        random = self.exploration.each(lambda draws: draws.random(devices)) < self.epsilon
+        chance = self.exploration.each(lambda draws: draws.integers(self._choices, size=devices))
         self._explored += 1
         choice = np.where(random, chance, self._best(state))
         return refine_discrete(self.scenario, state, choice - 1, self.refinement)
@@ -96,15 +93,15 @@ class DDQN(Learner):
         done = min(self._explored / settings.epsilon_slots, 1.0)
         return settings.first_epsilon + done * (settings.last_epsilon - settings.first_epsilon)
 
-    def remember(self, state: SystemState, action: Action, income: float, next_state: SystemState) -> None:
+    def remember(self, state: SystemState, action: Action, income: Any, next_state: SystemState) -> None:
         encode = self.encoder.encode
         reward = income * self.encoder.reward_scale
         self.replay.store(encode(state), action.placement + 1, reward, encode(next_state))
 
     def update(self, batch: Batch) -> None:
         with torch.no_grad():
-            best = self._heads(self.q, batch.next_state).argmax(dim=2)
-            target = batch.reward + self.settings.gamma * self._joint(self.target_q, batch.next_state, best)
+            best = self._heads(self.q, batch.next_state).argmax(dim=-1)
+            target = batch.reward + self.gamma * self._joint(self.target_q, batch.next_state, best)
         loss = nn.functional.mse_loss(self._joint(self.q, batch.state, batch.action), target)
         descend(loss, self.q, self.optimisers["q"])
         follow(self.target_q, self.q, self.settings.update_rate)
@@ -119,13 +116,13 @@ class DDQN(Learner):
     @torch.no_grad()
     def _best(self, state: SystemState) -> np.ndarray:
         """The best choice of every head, from 0, (..., n_devices)."""
-        vector = self.encoder.encode(state)
-        best = self._heads(self.q, to_tensor(vector, self.device)).argmax(dim=2)
-        return best.reshape((*vector.shape[:-1], -1)).cpu().numpy()
+        heads = self._heads(self.q, self.inputs(state))
+        best = self.sound(heads, state).argmax(dim=-1)
+        return best.reshape((*state.energy_j.shape[:-1], -1)).cpu().numpy()
 
     def _heads(self, network: nn.Module, states: Tensor) -> Tensor:
-        return network(states).view(len(states), -1, self._choices)
+        return network(states).unflatten(-1, (-1, self._choices))
 
     def _joint(self, network: nn.Module, states: Tensor, choices: Tensor) -> Tensor:
-        """Q(s, a) of a batch of joint actions, (batch,)."""
-        return self._heads(network, states).gather(2, choices.unsqueeze(2)).sum(dim=(1, 2))
+        """Q(s, a) of a batch of joint actions, (..., batch)."""
+        return self._heads(network, states).gather(-1, choices.unsqueeze(-1)).sum(dim=(-2, -1))

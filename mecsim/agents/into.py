@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from mecsim.agents.base import Offer
-from mecsim.agents.learner import Learner, LearnerSettings, Rate, torch_device
+from mecsim.agents.learner import Learner, LearnerSettings, Rate
 from mecsim.agents.networks import (
     Critic,
     constant,
@@ -19,13 +20,12 @@ from mecsim.agents.networks import (
     freeze,
     make_optimiser,
     mlp,
-    seed_networks,
-    to_tensor,
+    seeded,
 )
 from mecsim.agents.replay import Batch, Replay
 from mecsim.mdp import Vector
 from mecsim.refinement import ProtoAction, Refinement, line_1, refine
-from mecsim.scenario import NonNegative, Positive, Scenario
+from mecsim.scenario import NonNegative, Positive, Scenario, ScenarioStack
 from mecsim.settings import Hidden
 from mecsim.system import Action, SystemState
 
@@ -57,31 +57,30 @@ class INTO(Learner):
     """Algorithm 2. Before its first update it is the control "untrained actor with Algorithm 1".
 
     Args:
-        scenario: the system as the agent knows it.
-        seed: seed of the streams "networks", "exploration" and "batches".
+        scenario: the system as the agent knows it; one, or one for each member of a stack.
+        seed: seed of the streams "networks", "exploration" and "batches"; one, or one for each member of a stack.
         refinement: what the paper leaves open in Algorithm 1.
-        settings: Table II.
+        settings: Table II; one record, or one for each member of a stack.
     """
 
     vectorized = True
     Settings = INTOSettings
-    settings: INTOSettings
 
     def __init__(
         self,
-        scenario: Scenario,
-        seed: int = 0,
+        scenario: Scenario | ScenarioStack | Sequence[Scenario],
+        seed: int | Sequence[int] = 0,
         refinement: Refinement | None = None,
-        settings: INTOSettings | None = None,
+        settings: INTOSettings | Sequence[INTOSettings] | None = None,
     ) -> None:
-        super().__init__(scenario, seed, refinement)
-        self.settings = settings = INTOSettings.of(settings)
-        self.device = torch_device(settings.device)
-        states, actions = self.encoder.state_size, self.encoder.action_size
-        with torch.random.fork_rng(devices=[]):
-            seed_networks(seed)
-            self.actor = mlp((states, *settings.actor_hidden, actions), nn.Sigmoid()).to(self.device)
-            self.critic = Critic(states, actions, settings.critic_hidden).to(self.device)
+        super().__init__(scenario, seed, refinement, settings)
+        states, actions, known = self.encoder.state_size, self.encoder.action_size, self.settings
+
+        def make() -> tuple[nn.Sequential, Critic]:
+            actor = mlp((states, *known.actor_hidden, actions), nn.Sigmoid())
+            return actor, Critic(states, actions, known.critic_hidden)
+
+        self.actor, self.critic = seeded(self.seed, make, self.device)
         self.target_actor, self.target_critic = deepcopy(self.actor), deepcopy(self.critic)
         freeze((self.target_actor, self.target_critic))
         self.networks = {
@@ -91,10 +90,10 @@ class INTO(Learner):
             "target_critic": self.target_critic,
         }
         self.optimisers = {
-            "actor": make_optimiser(self.actor, settings.actor_learning_rate),
-            "critic": make_optimiser(self.critic, settings.critic_learning_rate),
+            "actor": make_optimiser(self.actor, known.actor_learning_rate),
+            "critic": make_optimiser(self.critic, known.critic_learning_rate),
         }
-        self.replay = Replay(settings.replay_size, states, actions, seed, self.device)
+        self.replay = Replay(known.replay_size, states, actions, self.seed, self.device)
         self._proto: Any = np.empty(0, np.float32)
 
     def act(self, state: SystemState) -> Action:
@@ -105,7 +104,8 @@ class INTO(Learner):
         return [Offer(line_1(proto), proto.cpu_share)]
 
     def explore(self, state: SystemState) -> Action:
-        noise = self.exploration.standard_normal(self.encoder.action_size, dtype=np.float32)
+        size = self.encoder.action_size
+        noise = self.exploration.each(lambda draws: draws.standard_normal(size, dtype=np.float32))
         self._proto = self._actor_output(state)[0] + np.float32(self.settings.noise) * noise
         return refine(self.scenario, state, self.explored(), self.refinement)
 
@@ -132,12 +132,11 @@ class INTO(Learner):
     @torch.no_grad()
     def _actor_output(self, state: SystemState) -> tuple[Vector, Vector]:
         """The action vector, and what enters the sigmoid of its last layer; leading axes of the state stay."""
-        vector = self.encoder.encode(state)
-        before = self.actor[:-1](to_tensor(vector, self.device))
-        after, shape = self.actor[-1](before), (*vector.shape[:-1], -1)
+        before = self.sound(self.actor[:-1](self.inputs(state)), state)
+        after, shape = self.actor[-1](before), (*state.energy_j.shape[:-1], -1)
         return after.reshape(shape).cpu().numpy(), before.reshape(shape).cpu().numpy()
 
-    def remember(self, state: SystemState, action: Action, income: float, next_state: SystemState) -> None:
+    def remember(self, state: SystemState, action: Action, income: Any, next_state: SystemState) -> None:
         encode = self.encoder.encode
         executed = self.settings.stored_action == "executed"
         stored = self.encoder.executed(action, state.cpu_hz) if executed else self._proto
@@ -147,7 +146,7 @@ class INTO(Learner):
         settings = self.settings
         with torch.no_grad():  # line 10: rho = r + gamma Q'(s', phi'(s'))
             next_value = self.target_critic(batch.next_state, self.target_actor(batch.next_state))
-            rho = batch.reward + settings.gamma * next_value
+            rho = batch.reward + self.gamma * next_value
 
         loss = nn.functional.mse_loss(self.critic(batch.state, batch.action), rho)  # line 11: (19)
         descend(loss, self.critic, self.optimisers["critic"])

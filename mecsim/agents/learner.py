@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -10,13 +11,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from mecsim.agents.base import Agent
-from mecsim.agents.networks import optimiser_tensors, restore_optimiser
+from mecsim.agents.networks import optimiser_tensors, restore_optimiser, to_tensor
 from mecsim.agents.replay import Batch, Replay
 from mecsim.mdp import Encoder
 from mecsim.refinement import Refinement
-from mecsim.scenario import Scenario
+from mecsim.scenario import Scenario, ScenarioStack, Stack
 from mecsim.settings import SettingError, Settings, Whole
-from mecsim.system import Action, SystemState, generator_state, restore_generator, stream
+from mecsim.system import Action, Streams, SystemState, in_worlds
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 
@@ -48,30 +49,60 @@ class LearnerSettings(Settings):
         return self
 
 
-class Learner(Agent):
-    """An agent that learns from every slot.
+OF_MEMBERS = {"gamma", "learning_rate", "actor_learning_rate", "critic_learning_rate", "noise"}
+"""Settings in which the members of a stack may differ."""
 
-    A subclass fills `networks` and `optimisers` by name, and `replay`.
+
+class Learner(Agent):
+    """An agent that learns from every slot, or a stack of many that do so at once, each as it would alone.
+
+    A stack is made by many seeds, scenarios or settings. Member i decides for world i, and every array has an axis of
+    members in front. Their matrix products are worked out together, so that a member's numbers are those of its
+    training alone but for rounding. A subclass fills `networks` and `optimisers` by name, and `replay`.
+
+    Attributes:
+        worlds: (), or (how many members,).
+        diverged: the slot in which a member's network first gave a NaN, by its number; it then discards every task.
     """
 
     Settings: type[LearnerSettings]
-    settings: LearnerSettings
+    settings: Any
     networks: dict[str, nn.Module]
     optimisers: dict[str, torch.optim.Adam]
     replay: Replay
-    device: torch.device
 
-    def __init__(self, scenario: Scenario, seed: int, refinement: Refinement | None) -> None:
-        super().__init__(scenario, seed, refinement)
+    def __init__(
+        self,
+        scenario: Scenario | ScenarioStack | Sequence[Scenario],
+        seed: int | Sequence[int],
+        refinement: Refinement | None,
+        settings: Any,
+    ) -> None:
+        known, seeds = in_worlds(scenario, seed)
+        super().__init__(known, refinement=refinement)
+        if isinstance(settings, list | tuple):
+            self.settings = SettingsStack([self.Settings.of(one) for one in settings])
+            seeds = [seeds] * len(settings) if isinstance(seeds, int) else seeds
+            if len(seeds) != len(settings):
+                raise SettingError(
+                    f"settings of {len(settings)} members are not allowed: there should be one for each of the "
+                    f"{len(seeds)} seeds."
+                )
+        else:
+            self.settings = self.Settings.of(settings)
+        self.seed: Any = seeds
+        self.worlds = () if isinstance(seeds, int) else (len(seeds),)
+        self.device = torch_device(self.settings.device)
         self.encoder = Encoder(self.scenario)
-        self.exploration = stream(self.seed, "exploration")
+        self.exploration = Streams(seeds, "exploration")
+        self.diverged: dict[int, int] = {}
 
     @abstractmethod
     def explore(self, state: SystemState) -> Action:
         """A valid action with exploration, lines 5 and 6 of Algorithm 2."""
 
     @abstractmethod
-    def remember(self, state: SystemState, action: Action, income: float, next_state: SystemState) -> None:
+    def remember(self, state: SystemState, action: Action, income: Any, next_state: SystemState) -> None:
         """Stores the experience of a slot, line 8."""
 
     @abstractmethod
@@ -89,6 +120,54 @@ class Learner(Agent):
         ):
             self.update(self.replay.sample(size))
 
+    @property
+    def gamma(self) -> float | Tensor:
+        """The discount factor, (members, 1) where members differ in it."""
+        gamma = self.settings.gamma
+        if isinstance(gamma, float):
+            return gamma
+        return torch.as_tensor(gamma, dtype=torch.float32, device=self.device)
+
+    def inputs(self, state: SystemState) -> Tensor:
+        """A state as a batch of one, or those of many worlds as one batch; as a batch of one for each member.
+
+        Raises:
+            SettingError: the state is not of one world a member.
+        """
+        vector = self.encoder.encode(state)
+        if self.worlds and vector.shape[:-1] != self.worlds:
+            raise SettingError(
+                f"state of worlds {vector.shape[:-1]} is not allowed: it should be {self.worlds}, one "
+                "for each member."
+            )
+        return to_tensor(vector[:, None] if self.worlds else vector, self.device)
+
+    def sound(self, outputs: Tensor, state: SystemState) -> Tensor:
+        """What a network puts out, with zeros in place of NaN for members that diverge, which are set aside."""
+        if not self.worlds:
+            return outputs
+        lost = outputs.isnan()
+        for member in lost.flatten(1).any(1).nonzero().flatten().tolist():
+            self.diverged.setdefault(member, state.slot)
+        return outputs.masked_fill(lost, 0.0) if self.diverged else outputs
+
+    def member(self, number: int) -> Self:
+        """One member of a stack as a learner of its own that goes on from here."""
+        scenario, settings = self.scenario, self.settings
+        alone = type(self)(
+            scenario.members[number] if isinstance(scenario, ScenarioStack) else scenario,
+            self.seed[number],
+            self.refinement,
+            settings.members[number] if isinstance(settings, SettingsStack) else settings,
+        )
+        position = self.position()
+        position["exploration"] = position["exploration"][number]
+        position["replay"]["draws"] = position["replay"]["draws"][number]
+        position.pop("diverged", None)
+        tensors = {name: value[number] if value.dim() else value for name, value in self.tensors().items()}
+        alone.restore(tensors, position)
+        return alone
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything learnt, by name."""
         named = {f"replay/{name}": value for name, value in self.replay.tensors().items()}
@@ -100,16 +179,38 @@ class Learner(Agent):
 
     def position(self) -> dict[str, Any]:
         """Where the streams and the replay memory stand, ready for JSON."""
-        return {"exploration": generator_state(self.exploration), "replay": self.replay.position()}
+        where = {"exploration": self.exploration.snapshot(), "replay": self.replay.position()}
+        return {**where, "diverged": list(self.diverged.items())} if self.diverged else where
 
     def restore(self, tensors: dict[str, Tensor], position: dict[str, Any]) -> None:
         """Goes back to a checkpoint of a learner with the same scenario and settings."""
         self.replay.restore(_under("replay", tensors), position["replay"])
-        restore_generator(self.exploration, position["exploration"])
+        self.exploration.restore(position["exploration"])
+        self.diverged = dict(position.get("diverged", ()))
         for name, network in self.networks.items():
             network.load_state_dict(_under(f"network/{name}", tensors))
         for name, optimiser in self.optimisers.items():
             restore_optimiser(optimiser, _under(f"adam/{name}", tensors))
+
+
+class SettingsStack(Stack):
+    """The settings of the members of a stack, which may differ in `OF_MEMBERS` alone.
+
+    Raises:
+        SettingError: there are none, or they differ in more.
+    """
+
+    def __init__(self, members: Sequence[LearnerSettings]) -> None:
+        super().__init__(members)
+        if not self.members:
+            raise SettingError("settings = [] is not allowed: there should be at least one member.")
+        for name in type(self.members[0]).model_fields.keys() - OF_MEMBERS:
+            found = {getattr(member, name) for member in self.members}
+            if len(found) > 1:
+                raise SettingError(
+                    f"{name} = {', '.join(map(repr, found))} is not allowed: members of a stack should differ in "
+                    f"{', '.join(sorted(OF_MEMBERS))} alone."
+                )
 
 
 def torch_device(name: str) -> torch.device:

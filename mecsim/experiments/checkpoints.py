@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from mecsim.experiments.store import DamagedFile, shown, whole_file
@@ -21,13 +22,14 @@ class CheckpointError(DamagedFile):
     """A file that is no checkpoint, or the checkpoint of something else."""
 
 
-def save_checkpoint(path: Path, learner: Learner, twin: DigitalTwin, incomes: list[float], key: str) -> None:
+def save_checkpoint(path: Path, learner: Learner, twin: DigitalTwin, incomes: list[Any], key: str) -> None:
     """Saves a training so that it can go on with the same bits; the file is whole or not there."""
-    about = {"key": key, "learner": learner.position(), "twin": twin.snapshot(), "incomes": incomes}
+    done = np.array(incomes).tolist()
+    about = {"key": key, "learner": learner.position(), "twin": twin.snapshot(), "incomes": done}
     write_tensors(path, learner.tensors(), about)
 
 
-def resume(path: Path, learner: Learner, twin: DigitalTwin, key: str) -> list[float]:
+def resume(path: Path, learner: Learner, twin: DigitalTwin, key: str) -> list[Any]:
     """Goes back to a checkpoint and returns the incomes of the slots done.
 
     Raises:

@@ -102,7 +102,8 @@ def recompute(count: int, seed: int = 0, workers: int | None = None) -> list[str
 
 
 def sample(count: int, seed: int = 0) -> list[Stored]:
-    """Stored files at random, of all kinds but figures, and without what is stale.
+    """Stored files at random, of all kinds but figures, without what is stale or was not computed alone on a CPU: that
+    has not the same bits when it is computed again.
 
     First comes a run of each rule; from 20 files on trainings of INTO and of DDQN under each preset; a file of every
     other kind and study; and then what takes less than a minute, as chance brings it.
@@ -110,11 +111,11 @@ def sample(count: int, seed: int = 0) -> list[Stored]:
     rng = random.Random(seed)
     files = []
     for store in stores()[:-1]:
-        stale = store.stale()
+        left = store.reproducible() - store.stale().keys()
         files += [
             Stored(store, job)
             for name, job in sorted(store.current().items())
-            if name not in stale and store.path(job).exists()
+            if name in left and store.path(job).exists()
         ]
     rng.shuffle(files)
     first: dict[tuple[str, ...], Stored] = {}
@@ -145,11 +146,16 @@ def restamp(among: Sequence[Store] | None = None, workers: int | None = None) ->
     """
     files, held, failed = [], [], []
     for store in stores() if among is None else among:
-        now, damaged = store.current(), " ".join(store.damaged())
+        now, same_bits, damaged = store.current(), store.reproducible(), " ".join(store.damaged())
         for name, why in store.stale().items():
             job = now.get(name)
             if job is None or job.name != name or store.label(name) in damaged:
                 failed.append(f"{store.label(name)} cannot be compared with what is computed now ({why}).")
+            elif name not in same_bits:
+                failed.append(
+                    f"{store.label(name)} cannot be compared with what is computed now ({why}): it was computed on a "
+                    "GPU or with others at once, and has not the same bits when it is computed again."
+                )
             else:
                 files.append(Stored(store, job))
     for folder in {one.store.folder for one in files}:
@@ -163,6 +169,11 @@ def restamp(among: Sequence[Store] | None = None, workers: int | None = None) ->
                 one.store.write_manifest(renewed={one.job.name})
                 held.append(one.label)
     return held, failed
+
+
+def irreproducible() -> int:
+    """How many stored files were computed on a GPU or with others at once, so that no bits can be asked of them."""
+    return sum(len(store.manifest().keys() - store.reproducible()) for store in stores())
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +24,12 @@ Workers = Annotated[
     ),
 ]
 Preset = Annotated[str, typer.Option(help="The scenario: calibrated, printed or physical.")]
+Device = Annotated[
+    str, typer.Option(help="Where networks live: cpu, or cuda to train as many at once as fit a GPU.")
+]
+AtOnce = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Train no more than N at once in each process.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON.")]
 
 
@@ -69,24 +77,61 @@ def run(
             metavar="ADDRESS", help="Compute with dask: local, or a scheduler's address or JSON file."
         ),
     ] = None,
+    device: Device = "cpu",
+    at_once: AtOnce = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what is missing, and about how long it takes.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --dry-run, list what is missing for `mecsim compute`.")
+    ] = False,
 ) -> None:
     """Compute the runs of some panels that are not stored yet; Ctrl-C loses no finished run."""
-    from mecsim.experiments import panels, parallel, runner
+    from mecsim.experiments import elsewhere, panels, parallel, runner
 
-    try:
-        if dry_run:
-            wanted = panels.runs_of(experiments, profile, preset, seeds)
+    if dry_run:
+        wanted = panels.runs_of(experiments, profile, preset, seeds)
+        if as_json:
+            folder = panels.PROFILES[profile].folder
+            typer.echo(elsewhere.listed(runner.missing_runs(wanted, folder)))
+        else:
             typer.echo(runner.describe(wanted, profile, workers or parallel.default_workers()))
-            return
-        runs = runner.run_experiments(experiments, profile, preset, seeds, workers, scheduler)
+        return
+    with _told():
+        runs = runner.run_experiments(
+            experiments, profile, preset, seeds, workers, scheduler, device=device, at_once=at_once
+        )
         typer.echo(f"{len(runs)} runs are stored.")
-    except parallel.WorkersLost as error:
-        _fail([f"{error} What is done is stored; run the same again to go on."])
-    except KeyboardInterrupt as stop:
-        _fail([str(stop) or "Stopped before anything was computed."], code=130)
+
+
+@app.command()
+def compute(
+    lists: Annotated[list[Path], typer.Argument(help="Lists of `mecsim run PANELS --dry-run --json`.")],
+    workers: Workers = None,
+    device: Device = "cpu",
+    at_once: AtOnce = None,
+) -> None:
+    """Compute listed runs of the paper's sizes that are not stored yet, as on a machine without the others."""
+    from mecsim.experiments import elsewhere, panels, runner
+
+    wanted = [run for path in lists for run in elsewhere.read_list(path)]
+    with _told():
+        runner.compute_runs(
+            wanted, panels.PROFILES["paper"].folder, "listed", workers, device=device, at_once=at_once
+        )
+        typer.echo(f"{len(wanted)} runs are stored.")
+
+
+@app.command()
+def merge(
+    folder: Annotated[Path, typer.Argument(help="Runs computed on another machine, such as there/runs.")],
+) -> None:
+    """Take result files of another machine in, if their key and settings are those that would be computed here."""
+    from mecsim.experiments import elsewhere, panels
+
+    merged = elsewhere.merge(folder, panels.RunStore(panels.PROFILES["paper"].folder))
+    typer.echo(f"{len(merged.taken)} files are taken, {len(merged.known)} were stored already.")
+    _fail(merged.refused)
 
 
 @app.command()
@@ -232,6 +277,9 @@ def check(
     elif recompute is not None:
         found = checks.recompute(recompute, seed, workers)
         well = f"{recompute} stored results were computed again: every value is the same."
+        others = checks.irreproducible()
+        if others:
+            well += f" {others} were computed on a GPU or at once: their bits cannot be asked again."
     else:
         found = checks.problems()
         well = "Every stored result is whole and up to date."
@@ -275,6 +323,21 @@ def bench(
     except PeerDied as error:
         _fail([str(error)])
     typer.echo(json.dumps(as_data(measured, where), indent=1) if as_json else as_text(measured, where))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Says in one sentence how computing runs has ended early."""
+    from mecsim.experiments import parallel, runner
+
+    try:
+        yield
+    except parallel.WorkersLost as error:
+        _fail([f"{error} What is done is stored; run the same again to go on."])
+    except runner.Diverged as error:
+        _fail([str(error)])
+    except KeyboardInterrupt as stop:
+        _fail([str(stop) or "Stopped before anything was computed."], code=130)
 
 
 def _fail(sentences: list[str], code: int = 1) -> None:

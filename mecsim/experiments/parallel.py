@@ -377,8 +377,8 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
 
 
 def done_by(
-    client: Client, work: Callable[..., bytes], tasks: Mapping[str, tuple[Any, ...]]
-) -> Iterator[tuple[int, bytes] | None]:
+    client: Client, work: Callable[..., Result], tasks: Mapping[str, tuple[Any, ...]]
+) -> Iterator[tuple[int, Result] | None]:
     """The number and the result of each task as it is done by a worker of a scheduler, and None from time to time.
 
     Args:

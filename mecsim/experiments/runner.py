@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mecsim.experiments import parallel, runs
+from mecsim.experiments.lockstep import compute_stacks, contents, stacks
 from mecsim.experiments.panels import PROFILES, RunStore, runs_of
 from mecsim.experiments.parallel import Progress, clock_time, duration_s, noted
 from mecsim.experiments.runs import Run, path_of, record_defaults, run_job
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 class Stopped(KeyboardInterrupt):
     """Ctrl-C; the message says what is stored."""
+
+
+class Diverged(ArithmeticError):
+    """Trainings whose networks gave NaN; the message names them."""
 
 
 def compute(store: Store, jobs: Sequence[Job], workers: int | None = None, label: str = "files") -> None:
@@ -67,7 +72,7 @@ def _compute(file: tuple[Store, Job]) -> None:
 
 def describe(wanted: Sequence[Run], profile: str, workers: int) -> str:
     """What of some runs is stored, what is missing, and about how long it takes with so many workers."""
-    missing = _missing(wanted, PROFILES[profile].folder)
+    missing = missing_runs(wanted, PROFILES[profile].folder)
     stored = f"{len(wanted) - len(missing)} of {len(wanted)} runs are stored"
     if not missing:
         return f"{stored}: nothing is missing."
@@ -88,7 +93,8 @@ def describe(wanted: Sequence[Run], profile: str, workers: int) -> str:
     )
 
 
-def _missing(wanted: Sequence[Run], folder: Path) -> list[Run]:
+def missing_runs(wanted: Sequence[Run], folder: Path) -> list[Run]:
+    """Those of some runs that a folder lacks."""
     return [run for run in wanted if not path_of(run, folder).exists()]
 
 
@@ -110,8 +116,13 @@ def run_experiments(
     workers: int | None = None,
     scheduler: str | None = None,
     changes: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+    at_once: int | None = None,
 ) -> list[Run]:
     """Computes what is missing of some experiments and returns all their runs.
+
+    With a GPU, or `at_once`, trainings are measured in stacks, see `mecsim.experiments.lockstep`; such a result has not
+    the bits of one computed on a CPU alone, and its file says so.
 
     Args:
         names: experiments, see `mecsim.experiments.panels.EXPERIMENTS`.
@@ -122,93 +133,140 @@ def run_experiments(
         scheduler: "local" or the address of a dask scheduler, see `mecsim.experiments.parallel.connect`; by default
             the workers are processes of this machine, without dask.
         changes: fields of the scenario that differ at every point.
+        device: where networks live, such as "cuda".
+        at_once: trainings in a stack at most; by default one on a CPU, and as many as fit the memory of a GPU.
 
     Raises:
         CannotWrite: what is computed could not be stored.
+        Diverged: trainings in stacks gave NaN.
         SettingError: an experiment, profile or preset is not known, there is no such scheduler, or there is no place
             for results (`mecsim.experiments.store.ensure_place`).
         WorkersLost: workers were killed again and again.
         Stopped: Ctrl-C.
     """
-    wanted, store = runs_of(names, profile, preset, seeds, changes), RunStore(PROFILES[profile].folder)
-    ensure_place(store.folder)
-    missing = _missing(wanted, store.folder)
+    wanted = runs_of(names, profile, preset, seeds, changes)
+    compute_runs(wanted, PROFILES[profile].folder, profile, workers, scheduler, device, at_once)
+    return wanted
+
+
+def compute_runs(
+    wanted: Sequence[Run],
+    folder: Path,
+    what: str,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    device: str = "cpu",
+    at_once: int | None = None,
+) -> None:
+    """Computes what a folder lacks of some runs; `what` is what they are called, for the rest see `run_experiments`."""
+    store = RunStore(folder)
+    ensure_place(folder)
+    missing = missing_runs(wanted, store.folder)
     if missing:
         ensure_writable(store.folder)
         remove_abandoned(runs.WORK)
-    label = f"{profile} runs"
+    lockstep = device != "cpu" or at_once is not None
+    if lockstep and scheduler is not None and at_once is None:
+        raise SettingError(
+            "at_once is missing: a scheduler's workers do not say here how much memory they have."
+        )
+    together = [run for run in missing if lockstep and run.is_training]
+    alone = [run for run in missing if not (lockstep and run.is_training)]
+    labels = f"{what} runs", f"{what} stacks"
     try:
-        if missing and scheduler is not None:
-            _compute_on(scheduler, store, missing, workers, label)
+        if scheduler is None:
+            compute(store, [run_job(run, _checkpoint(run)) for run in alone], workers, labels[0])
+            compute_stacks(store, together, device, at_once, workers, labels[1])
         else:
-            compute(store, [run_job(run, _checkpoint(run)) for run in missing], workers, label)
+            _compute_on(scheduler, store, [[run] for run in alone], None, workers, labels[0])
+            _compute_on(scheduler, store, stacks(together, device, at_once, 1), device, workers, labels[1])
+        lost = missing_runs(together, store.folder)
+        if lost:
+            raise Diverged(f"Not stored, as they diverged: {', '.join(run.key for run in lost)}.")
     except KeyboardInterrupt:
-        stored = len(wanted) - len(_missing(wanted, store.folder))
+        stored = len(wanted) - len(missing_runs(wanted, store.folder))
         raise Stopped(
             f"Stopped: {stored} of {len(wanted)} runs are stored; run the same again to go on."
         ) from None
     finally:
         if missing:
+            store.write_manifest()
             record_defaults(store.folder.parent / runs.DEFAULTS.name)
-    return wanted
 
 
 def _checkpoint(run: Run) -> Path | None:
     return runs.WORK / f"{run.key}.safetensors" if run.slots else None
 
 
-def _compute_on(scheduler: str, store: Store, missing: list[Run], workers: int | None, label: str) -> None:
+def _compute_on(
+    scheduler: str, store: Store, stacks: list[list[Run]], device: str | None, workers: int | None, label: str
+) -> None:
+    """Computes stacks, or where `device` is None runs each by itself, on dask."""
+    if not stacks:
+        return
     ensure_compiled()  # for the workers of a local scheduler
     with parallel.connect(scheduler, workers) as client:
         threads: Any = client.nthreads()
         if not threads:
             print(f"{scheduler} has no workers yet; the runs wait for them.", file=sys.stderr)
+        costs_s = [sum(run.about_s for run in stack) for stack in stacks]
         try:
-            with Progress(label, [run.about_s for run in missing], len(threads) or 1) as progress:
-                for number, content in progress.follow(measured(client, missing)):
-                    store.write(run_job(missing[number]), content)
+            with Progress(label, costs_s, len(threads) or 1) as progress:
+                for number, contents in progress.follow(measured(client, stacks, device)):
+                    for run in stacks[number]:
+                        if run.key in contents:
+                            store.write(run_job(run), contents[run.key])
         finally:
             store.write_manifest()
 
 
-def measured(client: Client, missing: Sequence[Run]) -> Iterator[tuple[int, bytes] | None]:
-    """The number and the content of the file of each run as it is done on dask, and None from time to time.
+def measured(
+    client: Client, stacks: Sequence[Sequence[Run]], device: str | None = None
+) -> Iterator[tuple[int, dict[str, bytes]] | None]:
+    """The number of each stack of runs as it is done on dask, with what `measure_on_worker` gives, or None.
 
     Raises:
         SettingError: a worker has another mecsim than the runner, or several threads.
-        WorkersLost: several workers were lost with the same run, or the scheduler is gone.
+        WorkersLost: several workers were lost with the same stack, or the scheduler is gone.
     """
 
-    def measure_there(*run: Any) -> bytes:
+    def measure_there(*stack: Any) -> dict[str, bytes]:
         from mecsim.experiments.runner import measure_on_worker
 
-        return measure_on_worker(*run)
+        return measure_on_worker(*stack)
 
-    tasks = {run.key: (run.key, run.model_dump(mode="json")) for run in missing}
+    known = [{run.key: run.model_dump(mode="json") for run in stack} for stack in stacks]
+    tasks = {"+".join(stack): (stack, device) for stack in known}
     return parallel.done_by(client, measure_there, tasks)
 
 
-def measure_on_worker(key: str, settings: dict[str, Any]) -> bytes:
-    """Measures a run on a worker, if that is sure to give the result that the runner would get.
+def measure_on_worker(stack: dict[str, dict[str, Any]], device: str | None = None) -> dict[str, bytes]:
+    """Measures runs on a worker, if that is sure to give the results that the runner would get.
 
     Args:
-        key: of the run, as the runner knows it.
-        settings: the fields of the run.
+        stack: the fields of each run, by its key as the runner knows it.
+        device: where the runs are measured at once, see `mecsim.experiments.lockstep`; None for a run by itself.
 
     Returns:
-        The content of the run's result file.
+        The content of the result file of each run by key, without those that diverge.
 
     Raises:
         SettingError: it is not sure.
     """
     from distributed import get_worker
 
-    worker, job = get_worker(), run_job(Run(**settings))
-    if job.name != f"{key}.parquet":
+    worker, jobs = get_worker(), {key: run_job(Run(**settings)) for key, settings in stack.items()}
+    if any(job.name != f"{key}.parquet" for key, job in jobs.items()):
         raise SettingError(f"the worker {worker.name} has another version of mecsim than the runner.")
     if worker.state.nthreads != 1:  # the seeds of networks are process-wide
         raise SettingError(
             f"the worker {worker.name} has {worker.state.nthreads} threads: start it with one (--nthreads 1)."
         )
-    with noted(f"This happened in {job.name}."):
-        return RunStore(runs.WORK).content(job)
+    if device is not None:
+        together = [Run(**settings) for settings in stack.values()]
+        return {run.key: content for run, content in contents(together, device)}
+    found = {}
+    for key, job in jobs.items():
+        with noted(f"This happened in {job.name}."):
+            found[key] = RunStore(runs.WORK).content(job)
+    return found

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from functools import cache, cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -117,6 +117,28 @@ class Run(Setup):
         kind = agent_class(self.agent)
         return kind(self.believed(), self.seed, refinement=Refinement(**self.refinement), **known)
 
+    def evaluation_seed(self) -> int:
+        """The seed of the world in which the frozen agent is evaluated."""
+        return EVALUATION_WORLDS + self.seed
+
+    @property
+    def is_training(self) -> bool:
+        """Does its agent learn?"""
+        return self.agent in LEARNERS and self.slots > 0
+
+    def stackable(self) -> str:
+        """What runs have in common that can be trained and evaluated at once, in words; nothing where a run cannot be.
+
+        Their scenarios differ in numbers alone, their settings in `mecsim.agents.learner.OF_MEMBERS`.
+        """
+        if not self.is_training:
+            return ""
+        from mecsim.agents.learner import OF_MEMBERS
+
+        alike = self.model_dump(mode="json", exclude={"preset", "changes", "settings", "shift", "seed"})
+        settings = settings_class(self.agent)(**self.settings).model_dump(mode="json", exclude=OF_MEMBERS)
+        return json.dumps([alike, settings, self.scenario().kind(), bool(self.shift)], sort_keys=True)
+
     def departures(self) -> dict[str, Any]:
         """Everything that the result depends on, ready for JSON: of settings, what differs from their defaults.
 
@@ -202,38 +224,99 @@ def measure(run: Run, checkpoint: Path | None = None) -> pd.DataFrame:
     """
     agent = run.make_agent()
     incomes = np.empty(0)
-    if run.slots:
-        twin = DigitalTwin(run.scenario(), run.seed, run.twin_deviation())
-        watched = run.agent not in LEARNERS
-        incomes = rollout(agent, twin, run.slots).income if watched else train_agent(run, agent, checkpoint)
-    plant, seen = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed), None
-    in_reference: dict[int, float] = {}
-    if run.twin_deviation() != Deviation():
-        seen = DigitalTwin(run.shifted(), EVALUATION_WORLDS + run.seed, run.twin_deviation())
-    record = rollout(agent, plant, run.evaluation_slots, seen)
-    if seen is None:  # else a twin stands between the agent and these states
-        for state in reference_states(run):
-            in_reference[state.slot] = float(outcome(run.shifted(), state, agent.act(state)).income)
-    return _tidy(run, incomes, record, in_reference)
+    if run.is_training:
+        incomes = train_agent(run, agent, checkpoint)
+    elif run.slots:
+        incomes = rollout(agent, DigitalTwin(run.scenario(), run.seed, run.twin_deviation()), run.slots).income
+    return _tidy(run, incomes, *_evaluated(run, agent))
 
 
-def reference_states(run: Run) -> Iterator[SystemState]:
+class Together(NamedTuple):
+    """What came of runs that were measured at once.
+
+    Attributes:
+        tables: of each run what `measure` gives, but for rounding on the way.
+        diverged: of runs that have none, the slot in which their networks first gave a NaN, by number.
+    """
+
+    tables: dict[int, pd.DataFrame]
+    diverged: dict[int, int]
+
+
+def measure_many(stack: Sequence[Run], device: str = "cpu") -> Together:
+    """Trains and evaluates runs at once, as one stack.
+
+    Args:
+        stack: runs of one `Run.stackable`.
+        device: where their networks live.
+    """
+    first = stack[0]
+    settings = [settings_class(run.agent)(**{**run.settings, "device": device}) for run in stack]
+    agent: Any = make_agent(
+        first.agent,
+        _each(stack, Run.believed),
+        [run.seed for run in stack],
+        refinement=Refinement(**first.refinement),
+        settings=settings,
+    )
+    incomes = train_agent(stack, agent)
+    record, in_reference = _evaluated(stack, agent)
+    tables = {
+        number: _tidy(
+            run,
+            incomes[:, number],
+            Rollout(*(part[:, number] for part in record)),
+            {slot: income[number] for slot, income in in_reference.items()},
+        )
+        for number, run in enumerate(stack)
+        if number not in agent.diverged
+    }
+    return Together(tables, agent.diverged)
+
+
+def _each(runs: Run | Sequence[Run], of: Callable[[Run], Any]) -> Any:
+    """Something of a run, or of each run of a stack."""
+    return of(runs) if isinstance(runs, Run) else [of(run) for run in runs]
+
+
+def _first(runs: Run | Sequence[Run]) -> Run:
+    return runs if isinstance(runs, Run) else runs[0]
+
+
+def _evaluated(runs: Run | Sequence[Run], agent: Agent) -> tuple[Rollout, dict[int, Any]]:
+    """What the frozen agents of a run or a stack do in their evaluation worlds, and earn in their reference states."""
+    scenarios, first = _each(runs, Run.shifted), _first(runs)
+    seeds, deviation = _each(runs, Run.evaluation_seed), first.twin_deviation()
+    plant = PhysicalSystem(scenarios, seeds)
+    if deviation != Deviation():  # a twin stands between the agent and the reference states
+        return rollout(agent, plant, first.evaluation_slots, DigitalTwin(scenarios, seeds, deviation)), {}
+    record, in_reference = rollout(agent, plant, first.evaluation_slots), {}
+    for state in reference_states(runs):
+        in_reference[state.slot] = outcome(plant.scenario, state, agent.act(state)).income
+    return record, in_reference
+
+
+def reference_states(runs: Run | Sequence[Run]) -> Iterator[SystemState]:
     """States of the evaluation world that do not depend on the run's agent: those that all-on meets."""
-    plant = PhysicalSystem(run.shifted(), EVALUATION_WORLDS + run.seed)
-    states = states_met(make_agent("all-on", run.shifted()), plant)
-    return islice(states, REFERENCE_EVERY - 1, run.evaluation_slots, REFERENCE_EVERY)
+    plant = PhysicalSystem(_each(runs, Run.shifted), _each(runs, Run.evaluation_seed))
+    states = states_met(make_agent("all-on", plant.scenario), plant)
+    return islice(states, REFERENCE_EVERY - 1, _first(runs).evaluation_slots, REFERENCE_EVERY)
 
 
-def train_agent(run: Run, learner: Any, checkpoint: Path | None = None) -> np.ndarray:
-    """Trains the agent of a run, from its checkpoint on if that can be read, and returns the income of every slot."""
+def train_agent(runs: Run | Sequence[Run], learner: Any, checkpoint: Path | None = None) -> np.ndarray:
+    """Trains the agent of a run, from its checkpoint on if that can be read, and returns the income of every slot.
+
+    Of a stack of runs it trains all agents at once, without a checkpoint, and returns (slots, runs).
+    """
     import torch
 
     from mecsim.experiments.checkpoints import CheckpointError, resume, save_checkpoint
     from mecsim.training import Callback, train
 
     torch.set_num_threads(1)  # the number of threads changes the bits of a matrix product
-    twin = DigitalTwin(run.scenario(), run.seed, run.twin_deviation())
-    incomes: list[float] = []
+    run, seeds = _first(runs), _each(runs, lambda run: run.seed)
+    twin = DigitalTwin(_each(runs, Run.scenario), seeds, run.twin_deviation())
+    incomes: list[Any] = []
     if checkpoint is not None and checkpoint.exists():
         try:
             incomes = resume(checkpoint, learner, twin, run.key)
@@ -241,14 +324,15 @@ def train_agent(run: Run, learner: Any, checkpoint: Path | None = None) -> np.nd
             print(f"{error} The training starts anew.", file=sys.stderr, flush=True)
 
     class Keep(Callback):
-        def after_slot(self, incomes: list[float]) -> None:
+        def after_slot(self, incomes: list[Any]) -> None:
             if checkpoint and len(incomes) % CHECKPOINT_EVERY == 0 and len(incomes) < run.slots:
                 save_checkpoint(checkpoint, learner, twin, incomes, run.key)
 
     keep = Keep()
     if run.shift:
         train(learner, twin, run.shift_at, incomes, progress=False, callback=keep)
-        before, twin = twin.snapshot(), DigitalTwin(run.shifted(), run.seed, run.twin_deviation())
+        before, after = twin.snapshot(), _each(runs, Run.shifted)
+        twin = DigitalTwin(after, seeds, run.twin_deviation())
         twin.restore(before)
     return train(learner, twin, run.slots, incomes, progress=False, callback=keep)
 

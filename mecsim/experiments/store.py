@@ -302,6 +302,10 @@ class Store:
                 found.append(f"{self.label(name)} differs from its checksum in the manifest.")
         return found
 
+    def reproducible(self) -> set[str]:
+        """The files that can be computed again bit for bit: those of which each was computed alone, on a CPU."""
+        return {name for name, entry in self.manifest().items() if "computed_on" not in entry}
+
     def stale(self) -> dict[str, str]:
         """Why each stored file that is not what would be computed now is not, by name."""
         now = self.current()
