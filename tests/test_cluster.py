@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def worker_pid(client: distributed.Client) -> int:
-    client.wait_for_workers(1)
+    client.wait_for_workers(1, timeout=120)
     (pid,) = client.run(os.getpid).values()
     return pid
 
@@ -90,15 +90,15 @@ def test_the_run_of_a_lost_worker_is_given_to_another(client) -> None:
     assert worker_pid(client) != first
 
 
-def test_a_run_that_loses_every_worker_is_given_up(client, monkeypatch) -> None:
-    monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 0)
-    run, pid = tiny_run(seed=9, slots=100_000), worker_pid(client)
-    events = measured(client, [[run]])
-    assert next(events) is None
-    os.kill(pid, signal.SIGKILL)
-    with pytest.raises(WorkersLost, match=run.key):
-        list(events)
-    worker_pid(client)
+def test_a_run_that_loses_every_worker_is_given_up() -> None:
+    with parallel.connect("local", workers=1) as client:  # of its own: the worker need not come back
+        client.cluster.scheduler.allowed_failures = 0
+        run, pid = tiny_run(seed=9, slots=100_000), worker_pid(client)
+        events = measured(client, [[run]])
+        assert next(events) is None
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkersLost, match=run.key):
+            list(events)
 
 
 def test_an_error_of_a_run_is_passed_on_with_its_name(client) -> None:
