@@ -64,6 +64,7 @@ def test_fig6_retrains_the_learners_at_every_point_and_compares_all_algorithms()
         (["fig4a"], "printed", 3),
         (["assumptions"], "calibrated", 3),
         (["assumptions", "fig3a"], "calibrated", 5),
+        (["unlearnt"], "printed", 20),
     ],
 )
 def test_five_seeds_are_wanted_of_calibrated_and_three_of_printed_and_of_what_goes_beyond_the_paper(

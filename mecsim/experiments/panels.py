@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mecsim.experiments.runs import LEARNERS, Run, Setup, run_job
+from mecsim.experiments.statistics import LOOKS
 from mecsim.experiments.store import BUILD, DATA, Job, Store, Wanted, named
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError, Settings
@@ -164,13 +165,17 @@ class Point(Setup):
 
 @dataclass(frozen=True)
 class Experiment:
-    """One panel: what it varies, its points, the presets it belongs to, and the most seeds that it is run with."""
+    """One panel: what it varies, its points, the presets it belongs to, and the most seeds that it is run with.
+
+    By preset `decided` has the seeds where the paper profile has more than it asks of others.
+    """
 
     title: str
     points: tuple[Point, ...]
     axis: str = ""
     presets: tuple[str, ...] = PRESETS
     most_seeds: int = 5
+    decided: Mapping[str, int] = field(default_factory=dict)
 
 
 def along(sweep: Sweep, agents: tuple[str, ...]) -> tuple[Point, ...]:
@@ -373,6 +378,7 @@ SECTION_V = {
     "unlearnt": Experiment(
         "Agents that do not learn, over the training slots (C2)",
         tuple(Point(agent, (agent,), watched=True) for agent in ("all-on", "OLNPO", "untrained", "thrifty")),
+        decided={"calibrated": LOOKS[0], "printed": LOOKS[0]},
     ),
 }
 """The panels of section V, and what its other claims need."""
@@ -484,7 +490,10 @@ def runs_of(
 
 def wanted_seeds(name: str, profile: str, preset: str) -> int:
     """How many seeds an experiment is run with at a scale, counted from 0."""
-    return min(PROFILES[profile].seeds_of(preset), EXPERIMENTS[name].most_seeds)
+    experiment = EXPERIMENTS[name]
+    if profile == "paper" and preset in experiment.decided:
+        return experiment.decided[preset]
+    return min(PROFILES[profile].seeds_of(preset), experiment.most_seeds)
 
 
 class RunStore(Store):
