@@ -227,7 +227,9 @@ def measure(run: Run, checkpoint: Path | None = None) -> pd.DataFrame:
     if run.is_training:
         incomes = train_agent(run, agent, checkpoint)
     elif run.slots:
-        incomes = rollout(agent, DigitalTwin(run.scenario(), run.seed, run.twin_deviation()), run.slots).income
+        incomes = rollout(
+            agent, DigitalTwin(run.scenario(), run.seed, run.twin_deviation()), run.slots
+        ).income
     return _tidy(run, incomes, *_evaluated(run, agent))
 
 

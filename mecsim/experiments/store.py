@@ -131,22 +131,19 @@ def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def _revision() -> str:
-    """The commit of the code that this process loaded, marked where files differ; "unknown" outside a checkout."""
-    repository = [
+    """The commit of the code that this process loaded, marked where the package differs; "unknown" outside a checkout."""
+    git = [
+        "git",
         f"--git-dir={ROOT / '.git'}",
         f"--work-tree={ROOT}",
-    ]  # not one that the package is copied into
+    ]  # no repository that the checkout lies in
+    about: dict[str, Any] = {"cwd": ROOT, "capture_output": True, "encoding": "utf-8"}
     try:
-        told = subprocess.run(
-            ["git", *repository, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            cwd=ROOT,
-            capture_output=True,
-            encoding="utf-8",
-            check=True,
-        )
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], check=True, **about)
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "mecsim"], **about)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return told.stdout.strip()
+    return f"{head.stdout.strip()}{'-dirty' if changed.returncode else ''}"
 
 
 def named(kind: str, name: str, known: Mapping[str, Entry]) -> Entry:
