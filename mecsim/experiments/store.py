@@ -131,7 +131,7 @@ def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def _revision() -> str:
-    """The commit of the code that this process loaded, marked where the package differs; "unknown" outside a checkout."""
+    """The commit of the code that this process loaded, marked where mecsim/ differs; "unknown" outside a checkout."""
     git = [
         "git",
         f"--git-dir={ROOT / '.git'}",
