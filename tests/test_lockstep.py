@@ -212,7 +212,7 @@ def test_runs_are_grouped_by_what_a_stack_must_share_with_seeds_and_rates_as_nei
         run for run in runs_of(["fig3a", "fig3b", "fig6a", "change"], "paper", seeds=3) if run.agent == "INTO"
     ]
     groups = list(grouped(into))
-    assert sorted(map(len, groups)) == [3, 3, 3, 33]  # those of "change" part in slots and shift
+    assert sorted(map(len, groups)) == [3, 3, 3, 3, 33]  # those of "change" part in slots and shift
     largest = max(groups, key=len)
     assert [run.seed for run in largest] == [0, 1, 2] * 11
     rates = [run.settings.get("actor_learning_rate") for run in largest]

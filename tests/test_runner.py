@@ -59,7 +59,7 @@ def test_a_dry_run_lists_what_is_missing_with_its_cost_and_writes_nothing(folder
     command = ["run", "fig3b", "change", "--dry-run", "--seeds", "2", "--workers", "2"]
     first, head, *rows, last = CliRunner().invoke(app, command).output.splitlines()
     assert not folder.exists()
-    assert first == "0 of 12 runs are stored. Missing:"
+    assert first == "0 of 14 runs are stored. Missing:"
     assert head.split() == ["agent", "what", "differs", "runs", "seeds", "time"]
     groups = {" ".join(row.split()[:-4]): row.split()[-4:] for row in rows}
     assert list(groups) == [
@@ -68,10 +68,10 @@ def test_a_dry_run_lists_what_is_missing_with_its_cost_and_writes_nothing(folder
         "INTO then award_scale, 150 slots",
         "INTO then award_scale",
     ]
-    assert [group[:3] for group in groups.values()] == [[count, "0,", "1"] for count in "6222"]
+    assert [group[:3] for group in groups.values()] == [[count, "0,", "1"] for count in "6224"]
     costs_s = [run.about_s for run in runs_of(command[1:3], "quick", seeds=2)]
     assert last == (
-        f"12 runs: about {clock_time(sum(costs_s))} on one core like that of the stored runs (AMD EPYC), "
+        f"14 runs: about {clock_time(sum(costs_s))} on one core like that of the stored runs (AMD EPYC), "
         f"{clock_time(duration_s(costs_s, 2))} with workers = 2."
     )
 
