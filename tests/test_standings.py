@@ -89,6 +89,13 @@ class TestRatios:
         assert table[table["bound"] == "per slot"]["bracket_gap"].to_numpy() == pytest.approx(3.09 / 3 - 1)
         assert table["x"].tolist() == table["label"].astype(float).tolist()
 
+    def test_what_an_agent_earns_narrows_the_bracket(self, stored, monkeypatch) -> None:
+        monkeypatch.setitem(SHARE, "greedy", 1.0)
+        stored()
+        for seed, part in ratios().dropna().groupby("seed"):
+            first = max(1.0, 1.02 * (1.0 - 0.01 * seed))  # of the two lower ends, 1 and 2
+            assert part["bracket_gap"].to_numpy() == pytest.approx(3.09 / (first + 2.0) - 1.0)
+
     def test_a_point_that_panels_share_counts_once(self, stored) -> None:
         stored()
         table = ratios()
