@@ -100,8 +100,8 @@ def stored_tables(
 def together(names: Iterable[str], preset: str = "calibrated") -> dict[str, pd.DataFrame]:
     """The results of several experiments of the paper profile, by name, over the seeds that all of them have."""
     tables = {name: results(name, preset=preset) for name in names}
-    shared = set.intersection(*(set(table["seed"]) for table in tables.values()))
-    return {name: table[table["seed"].isin(shared)] for name, table in tables.items()}
+    shared = list(set.intersection(*(set(table["seed"]) for table in tables.values())))
+    return {name: table.loc[table["seed"].isin(shared)] for name, table in tables.items()}
 
 
 class Results(NamedTuple):
