@@ -131,7 +131,7 @@ def _of_panel(panel: str, preset: str, seeds: Sequence[int], bounds: pd.DataFram
     point = ["label", "point", "agent", "seed"]
     states = rows.loc[rows["metric"] == "reference income"]
     best = states.groupby(["label", "seed", "slot"], observed=True)["value"].transform("max")
-    states = states.assign(**{LOWER: states[LOWER].clip(lower=best)})  # what any agent earns there can be earned
+    states = states.assign(**{LOWER: states[LOWER].clip(lower=best)})  # what one earns can be earned
     slots = states.pivot_table(["value", LOWER, UPPER], point, aggfunc="sum", sort=False).reset_index()
     gap = slots[UPPER] / slots[LOWER] - 1.0
     per_slot = slots[point].assign(bound=PER_SLOT_BOUND, ratio=slots["value"] / slots[UPPER], bracket_gap=gap)
