@@ -143,7 +143,7 @@ class Scenario(Settings):
         Raises:
             SettingError: no preset has that name, or a change is not allowed.
         """
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise SettingError(f"preset = {name!r} is not allowed: it should be one of {', '.join(PRESETS)}.")
         return cls(**{**PRESETS[name], **changes})
 

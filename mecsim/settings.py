@@ -141,6 +141,8 @@ def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
         near = get_close_matches(field, model.model_fields, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the fields are {', '.join(model.model_fields)}."
         return f"{model.__name__} has no field {field!r}: {hint}"
+    if detail["type"] == "missing":
+        return f"{model.__name__}.{field} is missing."
     allowed = _allowed(detail)
     if not field:
         return f"{model.__name__}: {allowed}."

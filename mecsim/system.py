@@ -92,7 +92,13 @@ def check_shapes(
         )
     for name, array in given.items():
         wanted = (n, n_bs) if name in BY_BS else (n,)
-        if array is None or array.shape == (*lead, *wanted):
+        if array is None:
+            continue
+        if not isinstance(array, np.ndarray):
+            raise SettingError(
+                f"{name} of type {type(array).__name__} is not allowed: it should be an array, {(*lead, *wanted)}."
+            )
+        if array.shape == (*lead, *wanted):
             continue
         own_lead = array.shape[: -len(wanted)]
         if array.shape != (*own_lead, *wanted) or not _broadcast(own_lead, lead):
@@ -119,12 +125,15 @@ def check_placement(scenario: Scenario | ScenarioStack, placement: Ints) -> None
     Raises:
         SettingError: it is not of whole numbers up to that of the last BS.
     """
-    n_bs = len(scenario.devices)
-    if placement.dtype.kind not in "iu" or (placement.size and placement.max() >= n_bs):
-        raise SettingError(
-            f"placement with {placement.max()} is not allowed: it should hold whole numbers, the BS of a task "
-            f"(0..{n_bs - 1}) or -1."
-        )
+    n_bs, whole = len(scenario.devices), placement.dtype.kind in "iu"
+    if whole and (not placement.size or (placement.max() < n_bs and placement.min() >= -1)):
+        return
+    wrong = (
+        placement[(placement < -1) | (placement >= n_bs)][0] if whole else f"values of type {placement.dtype}"
+    )
+    raise SettingError(
+        f"placement with {wrong} is not allowed: it should hold whole numbers, the BS of a task (0..{n_bs - 1}) or -1."
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -400,6 +409,10 @@ def outcome(scenario: Scenario | ScenarioStack, state: SystemState, action: Acti
     """
     check_shapes(scenario, state, placement=action.placement, cpu_hz=action.cpu_hz)
     check_placement(scenario, action.placement)
+    if action.cpu_hz.size and not action.cpu_hz.min() >= 0:  # a NaN is not
+        raise SettingError(
+            f"cpu_hz with {action.cpu_hz.min()} is not allowed: it should hold 0 or more, in Hz."
+        )
     offload = action.offload
     radio = uplink(scenario, state, offload)
     powered = physics.affordable(radio.energy_j, state.energy_j)
@@ -424,6 +437,7 @@ def outcome(scenario: Scenario | ScenarioStack, state: SystemState, action: Acti
 
 def least_cpu_hz(scenario: Scenario | ScenarioStack, state: SystemState, placement: Ints) -> Array:
     """l of (18) of the tasks placed, 0 for those discarded, (..., n_devices), in Hz."""
+    check_placement(scenario, placement)
     offload = placement >= 0
     uplink_s = uplink(scenario, state, offload).delay_s
     link_s = physics.link_delay_s(state.size_bits, placement, scenario.cell, state.link_bps)

@@ -63,6 +63,8 @@ def train(
     """
     slots = whole_number("slots", slots)
     _check_partners(learner, twin)
+    if not hasattr(learner, "explore"):
+        raise SettingError(f"learner = {type(learner).__name__} is not allowed: it should be INTO or DDQN.")
     if learner.worlds != twin.worlds:
         raise SettingError(
             f"twin of {math.prod(twin.worlds)} worlds is not allowed: a training takes one world, or one for each "
@@ -127,6 +129,10 @@ def rollout(
         SettingError: agent, system and twin are not all of the same devices, or `slots` is below 1.
     """
     slots = whole_number("slots", slots, least=1)
+    if not hasattr(agent, "decide"):
+        raise SettingError(
+            f"agent = {agent!r} is not allowed: it should be an agent, such as make_agent('all-on', scenario)."
+        )
     _check_partners(agent, system, *(() if twin is None else (twin,)))
     keep_freed_memory()
     cell, n_bs = system.scenario.cell, system.scenario.n_bs
@@ -164,6 +170,10 @@ def _check_partners(agent: Agent, *systems: PhysicalSystem | DigitalTwin) -> Non
     """An agent may know other numbers than those of the system, but not other devices, which no shape need tell."""
     known = agent.scenario.devices
     for system in systems:
+        if not isinstance(system, PhysicalSystem | DigitalTwin):
+            raise SettingError(
+                f"system of type {type(system).__name__} is not allowed: it should be a PhysicalSystem or DigitalTwin."
+            )
         if system.scenario.devices != known:
             raise SettingError(
                 f"agent of devices = {known} is not allowed: it should be one of the devices of the "

@@ -14,6 +14,7 @@ from mecsim.experiments.calibration import CalibrationStore
 from mecsim.experiments.store import (
     DATA,
     MACHINE,
+    NUMERICS,
     CannotWrite,
     DamagedFile,
     checksum,
@@ -30,7 +31,7 @@ FRAME = pd.DataFrame({"seed": [0, 1], "income": [0.1 + 0.2, 1e-300], "agent": ["
 
 
 def write(path, frame=FRAME, meta=None) -> None:
-    write_atomically(path, table_bytes(frame, meta or {}))
+    write_atomically(path, table_bytes(frame, meta or {"numerics": NUMERICS, "run": {}}))
 
 
 def test_a_table_comes_back_bit_for_bit_with_its_settings(tmp_path) -> None:

@@ -106,13 +106,18 @@ def agent_class(name: str) -> type[Agent]:
     Raises:
         SettingError: no agent has that name.
     """
-    if name not in AGENTS:
+    if not isinstance(name, str) or name not in AGENTS:
         raise SettingError(f"agent = {name!r} is not allowed: it should be one of {', '.join(AGENTS)}.")
     entry = AGENTS[name]
     if not isinstance(entry, str):
         return entry
     module, _, attribute = entry.partition(":")
-    return getattr(import_module(module), attribute)
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingError(
+            f'AGENTS[{name!r}] = {entry!r} is not allowed: it should be "module:Class", to be imported ({error}).'
+        ) from None
 
 
 def _known(name: str) -> str:

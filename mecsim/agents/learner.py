@@ -221,8 +221,8 @@ def torch_device(name: str) -> torch.device:
     """
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):
+        torch.zeros(1, device=device).item()  # the device meta holds no numbers
+    except (RuntimeError, AssertionError, TypeError):
         raise SettingError(
             f"device = {name!r} is not allowed: it should be a device of this machine, such as 'cpu'."
         ) from None

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from mecsim.experiments import margins
-from mecsim.experiments.margins import Evidence, Reading
+from mecsim.experiments.margins import READINGS, Evidence, Reading
 from mecsim.experiments.panels import COMPARED, FIGURES, PRESETS
 from mecsim.experiments.results import MissingRuns, together
 from mecsim.experiments.statistics import LOOK_CONFIDENCE, Interval, Verdict, negligible, verdict, weakest
+from mecsim.experiments.store import named
 from mecsim.experiments.studies import STUDIES, studied
 from mecsim.physics import Array
 from mecsim.scenario import Scenario
@@ -97,8 +98,10 @@ def rule_on(name: str, preset: str = "calibrated", reading: Reading = "frozen") 
 
     Raises:
         MissingRuns: runs that the claim needs are not stored.
+        SettingError: there is no such claim or reading.
     """
-    claim = CLAIMS[name]
+    claim = named("claim", name, CLAIMS)
+    named("reading", reading, dict.fromkeys(READINGS))
     if claim.experiments[0] in STUDIES:
         tables = [studied(study, preset) for study in claim.experiments]
     else:

@@ -89,6 +89,8 @@ def run(
     """Compute the runs of some panels that are not stored yet; Ctrl-C loses no finished run."""
     from mecsim.experiments import elsewhere, panels, parallel, runner
 
+    if as_json and not dry_run:
+        raise SettingError("--json is not allowed: it should come with --dry-run, whose list it prints.")
     if dry_run:
         wanted = panels.runs_of(experiments, profile, preset, seeds)
         if as_json:
@@ -97,6 +99,10 @@ def run(
         else:
             typer.echo(runner.describe(wanted, profile, workers or parallel.default_workers()))
         return
+    if device != "cpu" and scheduler is None:  # before rules are computed on the CPU
+        from mecsim.agents.learner import torch_device
+
+        torch_device(device)
     with _told():
         runs = runner.run_experiments(
             experiments, profile, preset, seeds, workers, scheduler, device=device, at_once=at_once
@@ -270,13 +276,18 @@ def check(
     from mecsim.experiments import checks
 
     if restamp:
+        _need_runs()
         held, found = checks.restamp(workers=workers)
         for label in held:
             typer.echo(f"{label} still holds: every value is the same.")
         well = "Nothing else is stale."
     elif recompute is not None:
+        drawn = len(checks.sample(recompute, seed))
+        if not drawn:
+            _need_runs()
+            raise SettingError("recompute is not possible: no stored result is listed here.")
         found = checks.recompute(recompute, seed, workers)
-        well = f"{recompute} stored results were computed again: every value is the same."
+        well = f"{drawn} stored results were computed again: every value is the same."
         others = checks.irreproducible()
         if others:
             well += f" {others} were computed on a GPU or at once: their bits cannot be asked again."

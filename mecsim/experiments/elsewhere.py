@@ -37,6 +37,8 @@ def read_list(path: Path) -> list[Run]:
     """
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(rows, list):
+            raise TypeError
         return [Run(**row) for row in rows]
     except SettingError:
         raise

@@ -28,7 +28,11 @@ class Parameters(Settings):
             if name not in cls.model_fields:
                 known = ", ".join(cls.model_fields)
                 raise SettingError(f"{name!r} is no parameter of this notebook: they are {known}.")
-        return cls(**{name: _number(namespace[name]) for name in cls.model_fields})
+        values = {name: namespace[name] for name in cls.model_fields if name in namespace}
+        for name, field in cls.model_fields.items():
+            if name in values:
+                values[name] = str(values[name]) if field.annotation is str else _number(values[name])
+        return cls(**values)
 
     @classmethod
     def _injected(cls, cells: list[str]) -> list[str]:

@@ -261,7 +261,13 @@ class Store:
         Raises:
             DamagedFile: the manifest is damaged.
         """
-        return read_json(self.folder / MANIFEST, self.command)
+        path = self.folder / MANIFEST
+        rows = read_json(path, self.command)
+        if not all(
+            isinstance(row, dict) and {"numerics", "run", "sha256"} <= row.keys() for row in rows.values()
+        ):
+            raise damaged_json(path, self.command)
+        return rows
 
     def write_manifest(self, renewed: Collection[str] = ()) -> None:
         """Lists the files with what made them and their checksums.
@@ -449,7 +455,12 @@ def read_json(path: Path, command: str) -> dict[str, Any]:
             return written
     except (OSError, ValueError):
         pass
-    raise DamagedFile(f"{shown(path)} is not readable; delete it, and `{command}` writes it anew.")
+    raise damaged_json(path, command)
+
+
+def damaged_json(path: Path, command: str) -> DamagedFile:
+    """What is said of a JSON file that a command writes anew."""
+    return DamagedFile(f"{shown(path)} is not readable; delete it, and `{command}` writes it anew.")
 
 
 def read_tables(folder: Path, pattern: str = "*.parquet") -> pd.DataFrame:
