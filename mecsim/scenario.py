@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from mecsim.settings import SettingError, Settings
+from mecsim.settings import SettingError, Settings, as_number
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Limits of every quantity, far from any that is met: what is worked out from them stays a number."""
@@ -30,16 +30,8 @@ def _counts(value: Any) -> Any:
     return value
 
 
-def _number(value: Any) -> Any:
-    """A number in words as that number, as pydantic has it."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
 def _pair(value: Any) -> Any:
-    value = _number(value)
+    value = as_number(value)
     if isinstance(value, Real):
         return (value, value)
     if not isinstance(value, list | tuple | np.ndarray) or len(value) != 2:
@@ -48,7 +40,7 @@ def _pair(value: Any) -> Any:
 
 
 def _each(value: Any) -> Any:
-    value = _number(value)
+    value = as_number(value)
     if isinstance(value, Real):
         return (value,)
     if not isinstance(value, list | tuple | np.ndarray):

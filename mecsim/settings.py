@@ -73,6 +73,14 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     return number
 
 
+def as_number(value: Any) -> Any:
+    """A number in words as that number, such as "5e9", which YAML reads as text; anything else as it is."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 class Settings(BaseModel):
     """Base of every settings record: frozen, no unknown fields, one-sentence errors."""
 

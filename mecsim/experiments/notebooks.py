@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from contextlib import suppress
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
 from mecsim.scenario import Positive, PresetName
-from mecsim.settings import Hidden, SettingError, Settings, Whole
+from mecsim.settings import Hidden, SettingError, Settings, Whole, as_number
 
 
 class Parameters(Settings):
@@ -31,7 +30,7 @@ class Parameters(Settings):
         values = {name: namespace[name] for name in cls.model_fields if name in namespace}
         for name, field in cls.model_fields.items():
             if name in values:
-                values[name] = str(values[name]) if field.annotation is str else _number(values[name])
+                values[name] = str(values[name]) if field.annotation is str else _numbers(values[name])
         return cls(**values)
 
     @classmethod
@@ -46,16 +45,13 @@ class Parameters(Settings):
 _ASSIGNED = re.compile(r"^(\w+) = ", re.MULTILINE)
 
 
-def _number(value: Any) -> Any:
+def _numbers(value: Any) -> Any:
     """A value with its numbers as numbers: YAML, and so papermill, reads 5e9 as text."""
     if isinstance(value, dict):
-        return {name: _number(one) for name, one in value.items()}
+        return {name: _numbers(one) for name, one in value.items()}
     if isinstance(value, list):
-        return [_number(one) for one in value]
-    if isinstance(value, str):
-        with suppress(ValueError):
-            return float(value)
-    return value
+        return [_numbers(one) for one in value]
+    return as_number(value)
 
 
 class WalkParameters(Parameters):
