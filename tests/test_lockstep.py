@@ -20,7 +20,7 @@ from mecsim.agents.learner import Learner
 from mecsim.experiments import checks, lockstep
 from mecsim.experiments.checkpoints import resume, save_checkpoint
 from mecsim.experiments.cli import app
-from mecsim.experiments.lockstep import Task, compute_stack, divided, fitting, grouped, member_bytes
+from mecsim.experiments.lockstep import Task, compute_stack, divided, fitting, grouped, member_bytes, stacks
 from mecsim.experiments.panels import PROFILES, RunStore, runs_of
 from mecsim.experiments.runs import Run, Together, measure, measure_many, path_of
 from mecsim.experiments.store import read_meta
@@ -196,7 +196,7 @@ STACKS = {
 
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
 def test_a_stack_of_runs_gives_the_table_of_each(stack) -> None:
-    assert len(list(grouped(stack))) == 1
+    assert len(grouped(stack)) == 1
     found = measure_many(stack)
     assert found.diverged == {}
     for number, run in enumerate(stack):
@@ -207,15 +207,17 @@ def test_a_stack_of_runs_gives_the_table_of_each(stack) -> None:
     assert {"training income", "income"} <= set(expected["metric"])
 
 
-def test_runs_are_grouped_by_what_a_stack_must_share_with_seeds_and_rates_as_neighbours() -> None:
+def test_runs_come_in_stacks_by_what_these_must_share_the_first_first_and_equal_rates_as_neighbours() -> None:
     into = [
         run for run in runs_of(["fig3a", "fig3b", "fig6a", "change"], "paper", seeds=3) if run.agent == "INTO"
     ]
-    groups = list(grouped(into))
-    assert sorted(map(len, groups)) == [3, 3, 3, 3, 33]  # those of "change" part in slots and shift
-    largest = max(groups, key=len)
-    assert [run.seed for run in largest] == [0, 1, 2] * 11
-    rates = [run.settings.get("actor_learning_rate") for run in largest]
+    assert sorted(map(len, grouped(into))) == [3, 3, 3, 3, 33]  # those of "change" part in slots and shift
+    found = stacks(into, "cpu", 12, 1)
+    assert sorted(run.key for stack in found for run in stack) == sorted(run.key for run in into)
+    places = [min(into.index(run) for run in stack) for stack in found]
+    assert places == sorted(places)
+    assert [run.seed for run in found[0]] == [0] * 11
+    rates = [run.settings.get("actor_learning_rate") for run in found[0]]
     assert len([1 for one, other in pairwise(rates) if one != other]) == 2
     alike = small_run()
     for other in (
@@ -227,7 +229,7 @@ def test_runs_are_grouped_by_what_a_stack_must_share_with_seeds_and_rates_as_nei
         {"deviation": {"gain_noise": 0.1}},
         {"refinement": {"cpu": "actor"}},
     ):
-        assert len(list(grouped([alike, small_run(1, **other)]))) == 2, other
+        assert len(grouped([alike, small_run(1, **other)])) == 2, other
 
 
 @pytest.mark.parametrize(
@@ -242,17 +244,17 @@ def test_runs_are_grouped_by_what_a_stack_must_share_with_seeds_and_rates_as_nei
 )
 def test_stacks_are_of_one_size_and_as_many_as_work_side_by_side(runs, most, side_by_side, sizes) -> None:
     group = [small_run(seed) for seed in range(runs)]
-    stacks = divided(group, most, side_by_side)
-    assert list(map(len, stacks)) == sizes
-    assert [run for stack in stacks for run in stack] == group
+    found = divided(group, most, side_by_side)
+    assert list(map(len, found)) == sizes
+    assert [run for stack in found for run in stack] == group
 
 
 def test_a_gpu_s_memory_is_filled_and_not_overrun(monkeypatch) -> None:
     monkeypatch.setattr("mecsim.agents.learner.torch_device", torch.device)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (80e9, 85e9))
     run = small_run()
-    stacks = [fitting(run, "cuda", processes) for processes in (1, 4)]
-    for count, processes in zip(stacks, (1, 4), strict=True):
+    counts = [fitting(run, "cuda", processes) for processes in (1, 4)]
+    for count, processes in zip(counts, (1, 4), strict=True):
         assert 0.85 * 80e9 < processes * (count * member_bytes(run) + lockstep.CONTEXT_BYTES) <= 0.9 * 80e9
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2e9, 85e9))
     with pytest.raises(SettingError, match=r"device = 'cuda' has 2\.0 GB free, too little for workers = 4"):

@@ -39,7 +39,7 @@ fi
 PYTHONPATH=$here/site${PYTHONPATH:+:$PYTHONPATH}
 export PYTHONPATH
 cd "$here"
-exec "$python" -m mecsim --data "$here/data" compute "$here/todo.json" "$@"
+exec "$python" -P -m mecsim --data "$here/data" compute "$here/todo.json" "$@"
 END
 chmod +x "$parcel/compute"
 echo "$parcel is packed: $(grep -c '"agent"' "$parcel/todo.json" || true) runs."

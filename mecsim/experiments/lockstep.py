@@ -71,24 +71,26 @@ def compute_stacks(
 def stacks(runs: Sequence[Run], device: str, at_once: int | None, side_by_side: int) -> list[list[Run]]:
     """Runs in stacks of at most `at_once`; by default of as many as fit the device's memory, so many side by side.
 
+    The earlier runs come first, so that a stop leaves what a list begins with.
+
     Raises:
         SettingError: see `fitting`.
     """
-    return [
+    place = {run.key: number for number, run in enumerate(runs)}
+    found = [
         stack
         for group in grouped(runs)
         for stack in divided(group, at_once or fitting(group[0], device, side_by_side), side_by_side)
     ]
+    return [sorted(stack, key=_rates) for stack in sorted(found, key=lambda stack: place[stack[0].key])]
 
 
-def grouped(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Runs that can be measured at once, those that differ in the seed alone as neighbours, then those of one rate."""
+def grouped(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that can be measured at once, in their order."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.stackable(), []).append(run)
-    for group in groups.values():
-        points = {run.replace(seed=0).key: number for number, run in enumerate(group)}
-        yield sorted(group, key=lambda run: (_rates(run), points[run.replace(seed=0).key], run.seed))
+    return list(groups.values())
 
 
 def _rates(run: Run) -> list[float]:
