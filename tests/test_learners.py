@@ -116,6 +116,8 @@ class TestSettings:
             (INTOSettings, "noise", -0.1),
             (INTOSettings, "stored_action", "both"),
             (INTOSettings, "precision", "float16"),
+            (INTOSettings, "reward_slope", float("nan")),
+            (INTOSettings, "reward_offset", float("inf")),
             (DDQNSettings, "hidden", ()),
             (DDQNSettings, "learning_rate", 0),
             (DDQNSettings, "update_rate", 2),
@@ -164,6 +166,16 @@ class TestEither:
         assert batch.reward.item() == pytest.approx(income / 10)  # 5 devices with a mean award of 2
         assert batch.state[0].tolist() == agent.encoder.encode(state).tolist()
         assert batch.next_state[0].tolist() == agent.encoder.encode(twin.state).tolist()
+
+    @pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.0, 0.5), (1.0, -1.0), (2.0, 0.25)])
+    def test_the_memory_holds_the_reward_retold_and_the_income_is_the_twin_s(
+        self, name, slope, offset
+    ) -> None:
+        agent = small(name, reward_slope=slope, reward_offset=offset)
+        incomes = train(agent, DigitalTwin(WORLD, 0), 6, progress=False)
+        expected = slope * incomes * agent.encoder.reward_scale + offset
+        assert incomes.sum() > 0
+        assert agent.replay.tensors()["rewards"][:6].tolist() == pytest.approx(expected, abs=1e-6)
 
     def test_learning_waits_for_one_batch_a24(self, name) -> None:
         waiting, ready = experienced(name, slots=7), experienced(name, slots=8)

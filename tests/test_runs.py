@@ -47,16 +47,15 @@ def small_run(seed: int = 0, **changes) -> Run:
 
 
 def stop_at(slot: int) -> Function:
-    """What a callback tells, until it interrupts the training."""
-    told = []
+    """What a callback does before a slot, until it interrupts the training."""
+    seen = []
 
-    def tell(callback: Callback, income: float) -> float:
-        told.append(income)
-        if len(told) > slot:
+    def look(*action: object) -> None:
+        seen.append(action)
+        if len(seen) > slot:
             raise KeyboardInterrupt
-        return income
 
-    return tell
+    return look
 
 
 @pytest.mark.parametrize(
@@ -174,7 +173,7 @@ class TestChange:
         whole = measure(run)
 
         with monkeypatch.context() as patched:
-            patched.setattr(Callback, "told", stop_at(cut + 1))
+            patched.setattr(Callback, "after_action", stop_at(cut + 1))
             with pytest.raises(KeyboardInterrupt):
                 measure(run, checkpoint)
         left = run.make_agent()

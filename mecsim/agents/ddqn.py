@@ -95,8 +95,7 @@ class DDQN(Learner):
 
     def remember(self, state: SystemState, action: Action, income: Any, next_state: SystemState) -> None:
         encode = self.encoder.encode
-        reward = income * self.encoder.reward_scale
-        self.replay.store(encode(state), action.placement + 1, reward, encode(next_state))
+        self.replay.store(encode(state), action.placement + 1, self.reward(income), encode(next_state))
 
     def update(self, batch: Batch) -> None:
         with torch.no_grad():

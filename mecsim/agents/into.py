@@ -140,7 +140,7 @@ class INTO(Learner):
         encode = self.encoder.encode
         executed = self.settings.stored_action == "executed"
         stored = self.encoder.executed(action, state.cpu_hz) if executed else self._proto
-        self.replay.store(encode(state), stored, income * self.encoder.reward_scale, encode(next_state))
+        self.replay.store(encode(state), stored, self.reward(income), encode(next_state))
 
     def update(self, batch: Batch) -> None:
         settings = self.settings

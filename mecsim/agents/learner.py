@@ -15,11 +15,12 @@ from mecsim.agents.networks import optimiser_tensors, restore_optimiser, to_tens
 from mecsim.agents.replay import Batch, Replay
 from mecsim.mdp import Encoder
 from mecsim.refinement import Refinement
-from mecsim.scenario import Scenario, ScenarioStack, Stack
+from mecsim.scenario import Scenario, ScenarioStack, Stack, flat
 from mecsim.settings import SettingError, Settings, Whole
 from mecsim.system import Action, Streams, SystemState, in_worlds
 
 Rate = Annotated[float, Field(gt=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class LearnerSettings(Settings):
@@ -31,6 +32,8 @@ class LearnerSettings(Settings):
         replay_size: tuples in the replay memory Omega.
         device: where the networks live, such as "cpu" or "cuda".
         precision: of the matrix products of an update; weights and optimisers are always float32.
+        reward_slope, reward_offset: the reward learnt from is slope r + offset, where r = 1 is the award of all tasks
+            on average (A13). Other values than 1 and 0 show what a learner needs to know of its rewards.
     """
 
     gamma: Annotated[float, Field(ge=0, lt=1)] = 0.99
@@ -38,6 +41,8 @@ class LearnerSettings(Settings):
     replay_size: Whole = 3000
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
+    reward_slope: Finite = 1.0
+    reward_offset: Finite = 0.0
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -49,7 +54,15 @@ class LearnerSettings(Settings):
         return self
 
 
-OF_MEMBERS = {"gamma", "learning_rate", "actor_learning_rate", "critic_learning_rate", "noise"}
+OF_MEMBERS = {
+    "gamma",
+    "learning_rate",
+    "actor_learning_rate",
+    "critic_learning_rate",
+    "noise",
+    "reward_slope",
+    "reward_offset",
+}
 """Settings in which the members of a stack may differ."""
 
 
@@ -127,6 +140,12 @@ class Learner(Agent):
         if isinstance(gamma, float):
             return gamma
         return torch.as_tensor(gamma, dtype=torch.float32, device=self.device)
+
+    def reward(self, income: Any) -> Any:
+        """What is learnt from an income, a number or (members,), see `LearnerSettings`."""
+        scale = self.encoder.reward_scale
+        slope, offset = flat(self.settings.reward_slope), flat(self.settings.reward_offset)
+        return (slope * income + offset / scale) * scale
 
     def inputs(self, state: SystemState) -> Tensor:
         """A state as a batch of one, or those of many worlds as one batch; as a batch of one for each member.
