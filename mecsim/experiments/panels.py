@@ -341,6 +341,11 @@ def _learning_rate(rate: float) -> Point:
     return Point(f"{rate:g}", settings={"actor_learning_rate": rate, "critic_learning_rate": rate})
 
 
+def _offset(offset: float) -> Point:
+    """Rewards plus a constant, with which every policy keeps its rank."""
+    return Point(f"r - {-offset:g}" if offset else "r", settings={"reward_offset": offset})
+
+
 def _devices(share: float) -> Point:
     """Fewer devices, and so much less CPU that as many of them go without: only the number of actions shrinks."""
     devices = tuple(round(share * number) for number in Scenario().devices)
@@ -408,6 +413,16 @@ BEYOND = {
         ),
         presets=("calibrated",),
         most_seeds=FEW_SEEDS,
+    ),
+    "rewards": Experiment(
+        "INTO's reward less a constant, and a reward that is a constant",
+        (
+            *(_offset(offset) for offset in (0.0, -0.2, -0.4, -0.45, -0.6, -1.0)),
+            Point("constant", settings={"reward_slope": 0.0, "reward_offset": 0.5}),
+        ),
+        presets=("calibrated",),
+        most_seeds=LOOKS[0],
+        decided={"calibrated": LOOKS[0]},
     ),
     **BY_RULES,
     "into-in-twins": Experiment(
