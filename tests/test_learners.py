@@ -116,6 +116,7 @@ class TestSettings:
             (INTOSettings, "noise", -0.1),
             (INTOSettings, "stored_action", "both"),
             (INTOSettings, "precision", "float16"),
+            (INTOSettings, "inputs", "cut"),
             (INTOSettings, "reward_slope", float("nan")),
             (INTOSettings, "reward_offset", float("inf")),
             (DDQNSettings, "hidden", ()),
@@ -176,6 +177,22 @@ class TestEither:
         expected = slope * incomes * agent.encoder.reward_scale + offset
         assert incomes.sum() > 0
         assert agent.replay.tensors()["rewards"][:6].tolist() == pytest.approx(expected, abs=1e-6)
+
+    @pytest.mark.parametrize("members", [None, [0, 1]])
+    def test_what_a_changed_world_puts_outside_the_range_may_be_clipped_a38(self, name, members) -> None:
+        twin = DigitalTwin(WORLD.replace(award_scale=(3.0, 1.0)), 0 if members is None else members)
+        state = twin.state
+        for inputs, largest in (("as they come", 7.0), ("clipped", 1.0)):
+            agent = make_agent(name, WORLD, members or 0, settings=SMALL[name].replace(inputs=inputs))
+            plain = agent.encoder.encode(state)
+            expected = plain if inputs == "as they come" else plain.clip(-1, 1)
+            assert 4.0 < plain.max() <= 7.0
+            assert expected.max() <= largest
+            assert np.array_equal(agent.inputs(state).numpy().reshape(expected.shape), expected)
+            agent.remember(state, agent.explore(state), twin.step(agent.act(twin.state)).income, state)
+            batch = agent.replay.sample(1)
+            for stored in (batch.state, batch.next_state):
+                assert np.array_equal(stored.numpy().reshape(expected.shape), expected)
 
     def test_learning_waits_for_one_batch_a24(self, name) -> None:
         waiting, ready = experienced(name, slots=7), experienced(name, slots=8)

@@ -94,8 +94,8 @@ class DDQN(Learner):
         return settings.first_epsilon + done * (settings.last_epsilon - settings.first_epsilon)
 
     def remember(self, state: SystemState, action: Action, income: Any, next_state: SystemState) -> None:
-        encode = self.encoder.encode
-        self.replay.store(encode(state), action.placement + 1, self.reward(income), encode(next_state))
+        choice, reward = action.placement + 1, self.reward(income)
+        self.replay.store(self.vector(state), choice, reward, self.vector(next_state))
 
     def update(self, batch: Batch) -> None:
         with torch.no_grad():

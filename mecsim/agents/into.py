@@ -137,10 +137,9 @@ class INTO(Learner):
         return after.reshape(shape).cpu().numpy(), before.reshape(shape).cpu().numpy()
 
     def remember(self, state: SystemState, action: Action, income: Any, next_state: SystemState) -> None:
-        encode = self.encoder.encode
         executed = self.settings.stored_action == "executed"
         stored = self.encoder.executed(action, state.cpu_hz) if executed else self._proto
-        self.replay.store(encode(state), stored, self.reward(income), encode(next_state))
+        self.replay.store(self.vector(state), stored, self.reward(income), self.vector(next_state))
 
     def update(self, batch: Batch) -> None:
         settings = self.settings

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mecsim.agents.base import Agent
 from mecsim.agents.networks import optimiser_tensors, restore_optimiser, to_tensor
 from mecsim.agents.replay import Batch, Replay
-from mecsim.mdp import Encoder
+from mecsim.mdp import Encoder, Vector
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario, ScenarioStack, Stack, flat
 from mecsim.settings import SettingError, Settings, Whole
@@ -34,6 +34,8 @@ class LearnerSettings(Settings):
         precision: of the matrix products of an update; weights and optimisers are always float32.
         reward_slope, reward_offset: the reward learnt from is slope r + offset, where r = 1 is the award of all tasks
             on average (A13). Other values than 1 and 0 show what a learner needs to know of its rewards.
+        inputs: what of a state lies outside [-1, 1], as it may where the world has changed, is seen as it comes, or at
+            the end of the range (A38).
     """
 
     gamma: Annotated[float, Field(ge=0, lt=1)] = 0.99
@@ -43,6 +45,7 @@ class LearnerSettings(Settings):
     precision: Literal["float32", "bfloat16"] = "float32"
     reward_slope: Finite = 1.0
     reward_offset: Finite = 0.0
+    inputs: Literal["as they come", "clipped"] = "as they come"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -147,13 +150,18 @@ class Learner(Agent):
         slope, offset = flat(self.settings.reward_slope), flat(self.settings.reward_offset)
         return (slope * income + offset / scale) * scale
 
+    def vector(self, state: SystemState) -> Vector:
+        """The state vector as the networks see it, (..., state_size)."""
+        vector = self.encoder.encode(state)
+        return vector if self.settings.inputs == "as they come" else vector.clip(-1.0, 1.0)
+
     def inputs(self, state: SystemState) -> Tensor:
         """A state as a batch of one, or those of many worlds as one batch; as a batch of one for each member.
 
         Raises:
             SettingError: the state is not of one world a member.
         """
-        vector = self.encoder.encode(state)
+        vector = self.vector(state)
         if self.worlds and vector.shape[:-1] != self.worlds:
             raise SettingError(
                 f"state of worlds {vector.shape[:-1]} is not allowed: it should be {self.worlds}, one "

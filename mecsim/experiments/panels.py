@@ -424,6 +424,14 @@ BEYOND = {
         most_seeds=LOOKS[0],
         decided={"calibrated": LOOKS[0]},
     ),
+    "change-clipped": Experiment(
+        "The award of BS-1's tasks triples halfway, and inputs are clipped to [-1, 1] (A38)",
+        (
+            Point(TRAINED, shift=AWARD.changes(3.0)),
+            Point(f"{TRAINED}, inputs clipped", shift=AWARD.changes(3.0), settings={"inputs": "clipped"}),
+        ),
+        presets=("calibrated",),
+    ),
     **BY_RULES,
     "into-in-twins": Experiment(
         "INTO trained in twins that deviate",
