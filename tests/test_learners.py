@@ -117,6 +117,7 @@ class TestSettings:
             (INTOSettings, "stored_action", "both"),
             (INTOSettings, "precision", "float16"),
             (INTOSettings, "inputs", "cut"),
+            (INTOSettings, "target_every", 0),
             (INTOSettings, "reward_slope", float("nan")),
             (INTOSettings, "reward_offset", float("inf")),
             (DDQNSettings, "hidden", ()),
@@ -193,6 +194,20 @@ class TestEither:
             batch = agent.replay.sample(1)
             for stored in (batch.state, batch.next_state):
                 assert np.array_equal(stored.numpy().reshape(expected.shape), expected)
+
+    def test_targets_follow_in_every_slot_or_every_so_many_a34(self, name) -> None:
+        agent = experienced(name, target_every=3)
+        targets, moved = [part for part in agent.networks if part.startswith("target")], []
+        for slot in range(7):
+            before = bits(agent)
+            agent.learn()
+            moved.append([bits(agent)[part] != before[part] for part in targets])
+            assert all(bits(agent)[part] != before[part] for part in agent.optimisers)
+            if slot == 3:  # one that was cut off goes on in step
+                fresh = small(name, target_every=3)
+                fresh.restore(agent.tensors(), json.loads(json.dumps(agent.position())))
+                agent = fresh
+        assert moved == [[slot in (2, 5)] * len(targets) for slot in range(7)]
 
     def test_learning_waits_for_one_batch_a24(self, name) -> None:
         waiting, ready = experienced(name, slots=7), experienced(name, slots=8)

@@ -45,7 +45,11 @@ def differing(name: str) -> list:
     rates = ("learning_rate",) if name == "DDQN" else ("actor_learning_rate", "critic_learning_rate", "noise")
     return [
         SMALL[name].replace(
-            gamma=gamma, reward_slope=slope, reward_offset=slope - 1, **dict.fromkeys(rates, rate)
+            target_every=2,
+            gamma=gamma,
+            reward_slope=slope,
+            reward_offset=slope - 1,
+            **dict.fromkeys(rates, rate),
         )
         for gamma, rate, slope in ((0.9, 0.001, 1.0), (0.5, 0.02, 0.5), (0.0, 0.02, 2.0))
     ]

@@ -103,7 +103,8 @@ class DDQN(Learner):
             target = batch.reward + self.gamma * self._joint(self.target_q, batch.next_state, best)
         loss = nn.functional.mse_loss(self._joint(self.q, batch.state, batch.action), target)
         descend(loss, self.q, self.optimisers["q"])
-        follow(self.target_q, self.q, self.settings.update_rate)
+        if self.targets_follow:
+            follow(self.target_q, self.q, self.settings.update_rate)
 
     def position(self) -> dict:
         return {**super().position(), "explored": self._explored}

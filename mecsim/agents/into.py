@@ -154,5 +154,6 @@ class INTO(Learner):
             value = self.critic(batch.state, self.actor(batch.state)).mean()  # line 12: (20)
             descend(-value, self.actor, self.optimisers["actor"])
 
-        follow(self.target_critic, self.critic, settings.critic_update_rate)  # line 13: (21)
-        follow(self.target_actor, self.actor, settings.actor_update_rate)  # and (22)
+        if self.targets_follow:  # line 13, in every slot by default (A34)
+            follow(self.target_critic, self.critic, settings.critic_update_rate)  # (21)
+            follow(self.target_actor, self.actor, settings.actor_update_rate)  # (22)

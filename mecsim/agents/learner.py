@@ -36,6 +36,7 @@ class LearnerSettings(Settings):
             on average (A13). Other values than 1 and 0 show what a learner needs to know of its rewards.
         inputs: what of a state lies outside [-1, 1], as it may where the world has changed, is seen as it comes, or at
             the end of the range (A38).
+        target_every: slots between two updates of the target networks (A34, A35).
     """
 
     gamma: Annotated[float, Field(ge=0, lt=1)] = 0.99
@@ -46,6 +47,7 @@ class LearnerSettings(Settings):
     reward_slope: Finite = 1.0
     reward_offset: Finite = 0.0
     inputs: Literal["as they come", "clipped"] = "as they come"
+    target_every: Whole = 1
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -112,6 +114,7 @@ class Learner(Agent):
         self.encoder = Encoder(self.scenario)
         self.exploration = Streams(seeds, "exploration")
         self.diverged: dict[int, int] = {}
+        self._updates = 0
 
     @abstractmethod
     def explore(self, state: SystemState) -> Action:
@@ -130,11 +133,17 @@ class Learner(Agent):
         size, low = self.settings.batch_size, self.settings.precision == "bfloat16"
         if len(self.replay) < size:
             return
+        self._updates += 1
         with (
             torch.enable_grad(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=low, cache_enabled=False),
         ):
             self.update(self.replay.sample(size))
+
+    @property
+    def targets_follow(self) -> bool:
+        """Do the target networks follow in this slot?"""
+        return self._updates % self.settings.target_every == 0
 
     @property
     def gamma(self) -> float | Tensor:
@@ -206,7 +215,11 @@ class Learner(Agent):
 
     def position(self) -> dict[str, Any]:
         """Where the streams and the replay memory stand, ready for JSON."""
-        where = {"exploration": self.exploration.snapshot(), "replay": self.replay.position()}
+        where = {
+            "exploration": self.exploration.snapshot(),
+            "replay": self.replay.position(),
+            "updates": self._updates,
+        }
         return {**where, "diverged": list(self.diverged.items())} if self.diverged else where
 
     def restore(self, tensors: dict[str, Tensor], position: dict[str, Any]) -> None:
@@ -214,6 +227,7 @@ class Learner(Agent):
         self.replay.restore(_under("replay", tensors), position["replay"])
         self.exploration.restore(position["exploration"])
         self.diverged = dict(position.get("diverged", ()))
+        self._updates = position["updates"]
         for name, network in self.networks.items():
             network.load_state_dict(_under(f"network/{name}", tensors))
         for name, optimiser in self.optimisers.items():

@@ -231,6 +231,15 @@ ALTERNATIVES = (
     _algorithm_1("A22", "energy judged one by one", energy="one by one"),
     _learning("A25", "DDQN: epsilon 0.05 from the start", "DDQN", first_epsilon=0.05),
     _algorithm_1("A27", "last BS first", stations="last first"),
+    _learning("A34", "targets updated every 10 slots", target_every=10),
+    _learning(
+        "A34",
+        "targets copied every 100 slots",
+        target_every=100,
+        actor_update_rate=1.0,
+        critic_update_rate=1.0,
+    ),
+    _learning("A35", "DDQN: target copied every 100 slots", "DDQN", target_every=100, update_rate=1.0),
 )
 
 
