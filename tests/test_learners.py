@@ -118,6 +118,7 @@ class TestSettings:
             (INTOSettings, "precision", "float16"),
             (INTOSettings, "inputs", "cut"),
             (INTOSettings, "target_every", 0),
+            (INTOSettings, "sampling", "all"),
             (INTOSettings, "reward_slope", float("nan")),
             (INTOSettings, "reward_offset", float("inf")),
             (DDQNSettings, "hidden", ()),
@@ -208,6 +209,14 @@ class TestEither:
                 fresh.restore(agent.tensors(), json.loads(json.dumps(agent.position())))
                 agent = fresh
         assert moved == [[slot in (2, 5)] * len(targets) for slot in range(7)]
+
+    @pytest.mark.parametrize("sampling", ["with replacement", "without replacement"])
+    def test_a_mini_batch_may_hold_a_tuple_once_alone_a36(self, name, sampling, monkeypatch) -> None:
+        agent, seen = experienced(name, slots=9, sampling=sampling), []
+        monkeypatch.setattr(agent, "update", lambda batch: seen.append(len(np.unique(batch.state, axis=0))))
+        for _ in range(20):
+            agent.learn()
+        assert (set(seen) == {8}) == (sampling == "without replacement")
 
     def test_learning_waits_for_one_batch_a24(self, name) -> None:
         waiting, ready = experienced(name, slots=7), experienced(name, slots=8)

@@ -46,6 +46,7 @@ def differing(name: str) -> list:
     return [
         SMALL[name].replace(
             target_every=2,
+            sampling="without replacement",
             gamma=gamma,
             reward_slope=slope,
             reward_offset=slope - 1,

@@ -37,6 +37,7 @@ class LearnerSettings(Settings):
         inputs: what of a state lies outside [-1, 1], as it may where the world has changed, is seen as it comes, or at
             the end of the range (A38).
         target_every: slots between two updates of the target networks (A34, A35).
+        sampling: may a tuple be drawn more than once for a mini-batch (A36)?
     """
 
     gamma: Annotated[float, Field(ge=0, lt=1)] = 0.99
@@ -48,6 +49,7 @@ class LearnerSettings(Settings):
     reward_offset: Finite = 0.0
     inputs: Literal["as they come", "clipped"] = "as they come"
     target_every: Whole = 1
+    sampling: Literal["with replacement", "without replacement"] = "with replacement"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -131,6 +133,7 @@ class Learner(Agent):
     def learn(self) -> None:
         """Samples a mini-batch and learns from it, once there is enough experience for one (A24), lines 9 to 13."""
         size, low = self.settings.batch_size, self.settings.precision == "bfloat16"
+        replace = self.settings.sampling == "with replacement"
         if len(self.replay) < size:
             return
         self._updates += 1
@@ -138,7 +141,7 @@ class Learner(Agent):
             torch.enable_grad(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=low, cache_enabled=False),
         ):
-            self.update(self.replay.sample(size))
+            self.update(self.replay.sample(size, replace))
 
     @property
     def targets_follow(self) -> bool:

@@ -240,6 +240,7 @@ ALTERNATIVES = (
         critic_update_rate=1.0,
     ),
     _learning("A35", "DDQN: target copied every 100 slots", "DDQN", target_every=100, update_rate=1.0),
+    _learning("A36", "mini-batches without replacement", sampling="without replacement"),
 )
 
 
