@@ -126,6 +126,7 @@ class TestSettings:
             (DDQNSettings, "update_rate", 2),
             (DDQNSettings, "first_epsilon", 1.1),
             (DDQNSettings, "epsilon_slots", 0),
+            (DDQNSettings, "stored_action", "proto"),
         ],
     )
     def test_a_bad_setting_is_refused(self, settings, field, value) -> None:
@@ -436,6 +437,21 @@ class TestDDQN:
         self.say_always(agent.q, [[0.0, 1.0, 5.0], [3.0, 1.0, 2.0]])  # device 0 to BS-2, device 1 discarded
         expected = refine_discrete(self.PAIR, state, np.array([1, -1]))
         assert agent.act(state).placement.tolist() == expected.placement.tolist() == [1, -1]
+
+    @pytest.mark.parametrize("members", [None, [0, 1]])
+    def test_the_choice_that_algorithm_1_had_not_changed_is_stored_where_asked_for_a37(self, members) -> None:
+        twin, stored = DigitalTwin(self.PAIR.replace(initial_energy_j=0.0), members or 0), {}
+        state = twin.state  # no device has the energy to send
+        for name in ("executed", "chosen"):
+            known = SMALL["DDQN"].replace(stored_action=name, first_epsilon=0.0, last_epsilon=0.0)
+            agent = make_agent("DDQN", self.PAIR, members or 0, settings=known)
+            with torch.no_grad():
+                agent.q[-1].weight.zero_()
+                agent.q[-1].bias.copy_(torch.tensor([0.0, 1.0, 5.0, 3.0, 4.0, 2.0]))
+            agent.remember(state, agent.explore(state), 0.0, state)
+            stored[name] = agent.replay.sample(1).action.reshape(-1, 2).tolist()
+        worlds = len(members or [0])
+        assert stored == {"executed": [[0, 0]] * worlds, "chosen": [[2, 1]] * worlds}
 
     def test_epsilon_falls_linearly_and_stays_a25(self) -> None:
         agent = small("DDQN", first_epsilon=0.9, last_epsilon=0.1, epsilon_slots=4)

@@ -230,7 +230,9 @@ class Learner(Agent):
         self.replay.restore(_under("replay", tensors), position["replay"])
         self.exploration.restore(position["exploration"])
         self.diverged = dict(position.get("diverged", ()))
-        self._updates = position["updates"]
+        self._updates = position.get(
+            "updates", 0
+        )  # not in checkpoints of before A34, where it does not matter
         for name, network in self.networks.items():
             network.load_state_dict(_under(f"network/{name}", tensors))
         for name, optimiser in self.optimisers.items():

@@ -241,6 +241,7 @@ ALTERNATIVES = (
     ),
     _learning("A35", "DDQN: target copied every 100 slots", "DDQN", target_every=100, update_rate=1.0),
     _learning("A36", "mini-batches without replacement", sampling="without replacement"),
+    _learning("A37", "DDQN: chosen action stored", "DDQN", stored_action="chosen"),
 )
 
 
