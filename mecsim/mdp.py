@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mecsim import physics
 from mecsim.physics import Array
 from mecsim.refinement import ProtoAction
-from mecsim.scenario import SMALLEST, Scenario, ScenarioStack, Stack
+from mecsim.scenario import SMALLEST, Scenario, ScenarioStack, Stack, flat
 from mecsim.settings import SettingError
 from mecsim.system import Action, SystemState, check_shapes
 
@@ -42,8 +42,7 @@ class Encoder:
         self._scales: Any = (
             Stack(map(_scales_of, self.scenario.members)) if stack else _scales_of(self.scenario)
         )
-        reward = self._scales.reward
-        self.reward_scale: Any = reward if isinstance(reward, float) else reward[:, 0]
+        self.reward_scale: Any = flat(self._scales.reward)
         self._peers = ~np.eye(k, dtype=bool)
 
     def encode(self, state: SystemState) -> Vector:

@@ -297,6 +297,11 @@ def together(values: Sequence[Any]) -> Any:
     return np.stack(values) if isinstance(first, np.ndarray) else np.array(values)[:, None]
 
 
+def flat(number: float | NDArray[Any]) -> Any:
+    """A number of a stack as (members,), if it has an axis of members."""
+    return number[:, 0] if isinstance(number, np.ndarray) else number
+
+
 class ScenarioStack(Stack):
     """Scenarios that differ in numbers alone, as one: what many worlds that are stepped at once need of theirs.
 

@@ -25,14 +25,10 @@ WINDOW = 100
 
 
 class Callback:
-    """What looks on at a training, slot by slot, and may change what the learner is told; by default, nothing."""
+    """What looks on at a training, slot by slot; by default, it does nothing."""
 
     def after_action(self, learner: Learner, state: SystemState, action: Action) -> None:
         """Sees what the learner decides, with its exploration, before it is carried out."""
-
-    def told(self, income: Any) -> Any:
-        """What the learner is told that it has earned: a number, or (members,)."""
-        return income
 
     def after_slot(self, incomes: list[Any]) -> None:
         """Sees the incomes of all slots so far, after the learner has learnt from the last one."""
@@ -78,7 +74,7 @@ def train(
             action = learner.explore(state)  # lines 5 and 6
             callback.after_action(learner, state, action)
             income = _earned(learner, twin.step(action))  # line 7
-            learner.remember(state, action, callback.told(income), twin.state)  # line 8
+            learner.remember(state, action, income, twin.state)  # line 8
             learner.learn()  # lines 9 to 13
             incomes.append(income)
             bar.update()

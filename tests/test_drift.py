@@ -11,7 +11,7 @@ from worlds import TINY, random_proto, random_state
 
 from mecsim.agents.into import INTO, INTOSettings
 from mecsim.agents.networks import to_tensor
-from mecsim.experiments.studies.drift import VARIANTS, Retelling, Variant, drift_sizes, measure_drift
+from mecsim.experiments.studies.drift import VARIANTS, drift_sizes, measure_drift
 from mecsim.experiments.studies.probes import probe, probe_replay, slopes, truth
 from mecsim.refinement import Refinement, refine
 from mecsim.scenario import Scenario
@@ -207,8 +207,7 @@ class TestProbeReplay:
         assert found["x and reward, given the state"] == pytest.approx(np.corrcoef(left.T)[0, 1])
 
     def test_a_reward_that_never_varies_goes_with_nothing(self):
-        agent, twin = into(), DigitalTwin(WORLD, 0)
-        train(agent, twin, 12, progress=False, callback=Retelling(agent, VARIANTS["same reward"]))
+        agent, _ = trained(12, reward_slope=0.0, reward_offset=0.5)
         assert set(probe_replay(agent, 4)) == {"dQ/dx, stored", "dQ/dx, stored > 0"}
 
 
@@ -241,23 +240,6 @@ class TestTrainingIsLeftAlone:
         found = rows[rows["metric"] == "income"]
         assert found["slot"].tolist() == list(range(1, 13))
         assert found["value"].tolist() == expected.tolist()
-
-
-class TestRetelling:
-    @pytest.mark.parametrize(
-        ("variant", "told"),
-        [
-            (Variant(), lambda r: r),
-            (VARIANTS["same reward"], lambda r: 0.5),
-            (VARIANTS["reward less 1"], lambda r: r - 1.0),
-        ],
-    )
-    def test_the_memory_holds_the_reward_retold_and_the_income_is_the_twin_s(self, variant, told):
-        agent = into()
-        incomes = train(agent, DigitalTwin(WORLD, 0), 6, progress=False, callback=Retelling(agent, variant))
-        expected = [told(income * agent.encoder.reward_scale) for income in incomes]
-        assert incomes.sum() > 0
-        assert agent.replay.tensors()["rewards"][:6].tolist() == pytest.approx(expected, abs=1e-6)
 
 
 class TestStudy:

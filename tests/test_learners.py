@@ -116,11 +116,17 @@ class TestSettings:
             (INTOSettings, "noise", -0.1),
             (INTOSettings, "stored_action", "both"),
             (INTOSettings, "precision", "float16"),
+            (INTOSettings, "inputs", "cut"),
+            (INTOSettings, "target_every", 0),
+            (INTOSettings, "sampling", "all"),
+            (INTOSettings, "reward_slope", float("nan")),
+            (INTOSettings, "reward_offset", float("inf")),
             (DDQNSettings, "hidden", ()),
             (DDQNSettings, "learning_rate", 0),
             (DDQNSettings, "update_rate", 2),
             (DDQNSettings, "first_epsilon", 1.1),
             (DDQNSettings, "epsilon_slots", 0),
+            (DDQNSettings, "stored_action", "proto"),
         ],
     )
     def test_a_bad_setting_is_refused(self, settings, field, value) -> None:
@@ -164,6 +170,54 @@ class TestEither:
         assert batch.reward.item() == pytest.approx(income / 10)  # 5 devices with a mean award of 2
         assert batch.state[0].tolist() == agent.encoder.encode(state).tolist()
         assert batch.next_state[0].tolist() == agent.encoder.encode(twin.state).tolist()
+
+    @pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.0, 0.5), (1.0, -1.0), (2.0, 0.25)])
+    def test_the_memory_holds_the_reward_retold_and_the_income_is_the_twin_s(
+        self, name, slope, offset
+    ) -> None:
+        agent = small(name, reward_slope=slope, reward_offset=offset)
+        incomes = train(agent, DigitalTwin(WORLD, 0), 6, progress=False)
+        expected = slope * incomes * agent.encoder.reward_scale + offset
+        assert incomes.sum() > 0
+        assert agent.replay.tensors()["rewards"][:6].tolist() == pytest.approx(expected, abs=1e-6)
+
+    @pytest.mark.parametrize("members", [None, [0, 1]])
+    def test_what_a_changed_world_puts_outside_the_range_may_be_clipped_a38(self, name, members) -> None:
+        twin = DigitalTwin(WORLD.replace(award_scale=(3.0, 1.0)), 0 if members is None else members)
+        state = twin.state
+        for inputs, largest in (("as they come", 7.0), ("clipped", 1.0)):
+            agent = make_agent(name, WORLD, members or 0, settings=SMALL[name].replace(inputs=inputs))
+            plain = agent.encoder.encode(state)
+            expected = plain if inputs == "as they come" else plain.clip(-1, 1)
+            assert 4.0 < plain.max() <= 7.0
+            assert expected.max() <= largest
+            assert np.array_equal(agent.inputs(state).numpy().reshape(expected.shape), expected)
+            agent.remember(state, agent.explore(state), twin.step(agent.act(twin.state)).income, state)
+            batch = agent.replay.sample(1)
+            for stored in (batch.state, batch.next_state):
+                assert np.array_equal(stored.numpy().reshape(expected.shape), expected)
+
+    def test_targets_follow_in_every_slot_or_every_so_many_a34(self, name) -> None:
+        agent = experienced(name, target_every=3)
+        targets, moved = [part for part in agent.networks if part.startswith("target")], []
+        for slot in range(7):
+            before = bits(agent)
+            agent.learn()
+            moved.append([bits(agent)[part] != before[part] for part in targets])
+            assert all(bits(agent)[part] != before[part] for part in agent.optimisers)
+            if slot == 3:  # one that was cut off goes on in step
+                fresh = small(name, target_every=3)
+                fresh.restore(agent.tensors(), json.loads(json.dumps(agent.position())))
+                agent = fresh
+        assert moved == [[slot in (2, 5)] * len(targets) for slot in range(7)]
+
+    @pytest.mark.parametrize("sampling", ["with replacement", "without replacement"])
+    def test_a_mini_batch_may_hold_a_tuple_once_alone_a36(self, name, sampling, monkeypatch) -> None:
+        agent, seen = experienced(name, slots=9, sampling=sampling), []
+        monkeypatch.setattr(agent, "update", lambda batch: seen.append(len(np.unique(batch.state, axis=0))))
+        for _ in range(20):
+            agent.learn()
+        assert (set(seen) == {8}) == (sampling == "without replacement")
 
     def test_learning_waits_for_one_batch_a24(self, name) -> None:
         waiting, ready = experienced(name, slots=7), experienced(name, slots=8)
@@ -383,6 +437,21 @@ class TestDDQN:
         self.say_always(agent.q, [[0.0, 1.0, 5.0], [3.0, 1.0, 2.0]])  # device 0 to BS-2, device 1 discarded
         expected = refine_discrete(self.PAIR, state, np.array([1, -1]))
         assert agent.act(state).placement.tolist() == expected.placement.tolist() == [1, -1]
+
+    @pytest.mark.parametrize("members", [None, [0, 1]])
+    def test_the_choice_that_algorithm_1_had_not_changed_is_stored_where_asked_for_a37(self, members) -> None:
+        twin, stored = DigitalTwin(self.PAIR.replace(initial_energy_j=0.0), members or 0), {}
+        state = twin.state  # no device has the energy to send
+        for name in ("executed", "chosen"):
+            known = SMALL["DDQN"].replace(stored_action=name, first_epsilon=0.0, last_epsilon=0.0)
+            agent = make_agent("DDQN", self.PAIR, members or 0, settings=known)
+            with torch.no_grad():
+                agent.q[-1].weight.zero_()
+                agent.q[-1].bias.copy_(torch.tensor([0.0, 1.0, 5.0, 3.0, 4.0, 2.0]))
+            agent.remember(state, agent.explore(state), 0.0, state)
+            stored[name] = agent.replay.sample(1).action.reshape(-1, 2).tolist()
+        worlds = len(members or [0])
+        assert stored == {"executed": [[0, 0]] * worlds, "chosen": [[2, 1]] * worlds}
 
     def test_epsilon_falls_linearly_and_stays_a25(self) -> None:
         agent = small("DDQN", first_epsilon=0.9, last_epsilon=0.1, epsilon_slots=4)

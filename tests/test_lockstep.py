@@ -41,11 +41,20 @@ NOISY = Deviation(gain_noise=0.2, update_every=3, outdated={"cpu_hz": 4e9})
 
 
 def differing(name: str) -> list:
-    """Settings of three members, two of which learn at the same rates."""
+    """Settings of three members, two of which learn at the same rates, from rewards that are retold."""
+    other = {"stored_action": "chosen"} if name == "DDQN" else {}
     rates = ("learning_rate",) if name == "DDQN" else ("actor_learning_rate", "critic_learning_rate", "noise")
     return [
-        SMALL[name].replace(gamma=gamma, **dict.fromkeys(rates, rate))
-        for gamma, rate in ((0.9, 0.001), (0.5, 0.02), (0.0, 0.02))
+        SMALL[name].replace(
+            target_every=2,
+            sampling="without replacement",
+            gamma=gamma,
+            reward_slope=slope,
+            reward_offset=slope - 1,
+            **other,
+            **dict.fromkeys(rates, rate),
+        )
+        for gamma, rate, slope in ((0.9, 0.001, 1.0), (0.5, 0.02, 0.5), (0.0, 0.02, 2.0))
     ]
 
 

@@ -65,6 +65,7 @@ def test_fig6_retrains_the_learners_at_every_point_and_compares_all_algorithms()
         (["assumptions"], "calibrated", 3),
         (["assumptions", "fig3a"], "calibrated", 5),
         (["unlearnt"], "printed", 20),
+        (["rewards"], "calibrated", 20),
     ],
 )
 def test_five_seeds_are_wanted_of_calibrated_and_three_of_printed_and_of_what_goes_beyond_the_paper(
@@ -139,7 +140,7 @@ class TestBeyondThePaper:
 
     def test_the_shared_points_cost_nothing(self):
         default = Run(agent="INTO").key
-        for name in ("ablations", "assumptions", "into-in-twins"):
+        for name in ("ablations", "assumptions", "rewards", "into-in-twins"):
             assert default in {run.key for run in runs_of([name])}
 
     def test_every_alternative_differs_from_the_default(self):

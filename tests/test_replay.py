@@ -35,6 +35,17 @@ def test_holds_the_last_tuples_whole_and_no_other(stored) -> None:
     assert torch.equal(batch.next_state, torch.stack((slot + 1, -slot - 1), dim=1))
 
 
+@pytest.mark.parametrize("size", [1, 4, 5])
+def test_without_replacement_every_tuple_is_drawn_once_at_most_and_all_are_as_likely(size) -> None:
+    replay = filled(8)
+    drawn = np.array([np.sort(replay.sample(size, replace=False).state[:, 0]) for _ in range(2000)], int)
+    assert (np.diff(drawn, axis=1) > 0).all()
+    share = size / 5
+    assert np.abs(np.bincount(drawn.ravel(), minlength=8)[3:] - 2000 * share).max() <= 5 * np.sqrt(
+        2000 * share * (1 - share)
+    )
+
+
 def test_a_batch_is_uniform_over_the_tuples() -> None:
     slot = filled(8).sample(50_000).state[:, 0].numpy()
     counts = np.bincount(slot.astype(int), minlength=8)[3:]

@@ -27,6 +27,7 @@ from mecsim.experiments.runs import (
     Run,
     changed_defaults,
     measure,
+    measure_many,
     record_defaults,
     reference_states,
     run_job,
@@ -47,16 +48,15 @@ def small_run(seed: int = 0, **changes) -> Run:
 
 
 def stop_at(slot: int) -> Function:
-    """What a callback tells, until it interrupts the training."""
-    told = []
+    """What a callback does before a slot, until it interrupts the training."""
+    seen = []
 
-    def tell(callback: Callback, income: float) -> float:
-        told.append(income)
-        if len(told) > slot:
+    def look(*action: object) -> None:
+        seen.append(action)
+        if len(seen) > slot:
             raise KeyboardInterrupt
-        return income
 
-    return tell
+    return look
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,30 @@ def test_reference_states_are_the_same_for_every_agent_and_have_an_income_each()
         assert (found.slot, found.value) == (state.slot, np.float32(expected))
 
 
+@pytest.mark.parametrize("name", ["INTO", "DDQN"])
+def test_where_a_reward_is_retold_what_comes_to_be_offered_is_stored_too(name):
+    settings = SMALL if name == "INTO" else {"hidden": (16, 8), "batch_size": 8}
+    usual, retold, constant = (
+        Run(agent=name, settings={**settings, **more}, slots=20, evaluation_slots=100)
+        for more in ({}, {"reward_offset": -1.0}, {"reward_slope": 0.0, "reward_offset": 0.5})
+    )
+    tables = {run.key: measure(run) for run in (usual, retold, constant)}
+    more = {"offered", "x"} if name == "INTO" else {"offered"}
+    assert set(tables[retold.key]["metric"]) - set(tables[usual.key]["metric"]) == more
+    assert retold.stackable() == constant.stackable() != usual.stackable()
+    together = measure_many([retold, constant]).tables
+    for run, table in zip((retold, constant), together.values(), strict=True):
+        assert table["value"].to_numpy() == pytest.approx(tables[run.key]["value"].to_numpy(), rel=1e-5)
+        found = table.pivot_table("value", "slot", "metric", observed=True)
+        agent = run.make_agent()
+        train(agent, DigitalTwin(run.scenario(), 0), 20, progress=False)
+        for state in reference_states(run):
+            (offer,) = agent.offers(state)
+            assert found.loc[state.slot, "offered"] == pytest.approx(np.mean(offer.placement >= 0))
+            if name == "INTO":
+                assert found.loc[state.slot, "x"] == pytest.approx(agent.proto_action(state).offload.mean())
+
+
 class TestChange:
     def run(self, **changes):
         usual = {"slots": 30, "shift": {"award_scale": (3, 1, 1)}, "shift_at": 20, "evaluation_slots": 50}
@@ -174,7 +198,7 @@ class TestChange:
         whole = measure(run)
 
         with monkeypatch.context() as patched:
-            patched.setattr(Callback, "told", stop_at(cut + 1))
+            patched.setattr(Callback, "after_action", stop_at(cut + 1))
             with pytest.raises(KeyboardInterrupt):
                 measure(run, checkpoint)
         left = run.make_agent()

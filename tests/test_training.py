@@ -63,7 +63,7 @@ def test_a_resumed_training_does_the_slots_that_are_left() -> None:
     assert again.calls == []
 
 
-def test_a_callback_looks_on_and_may_change_what_the_learner_is_told() -> None:
+def test_a_callback_looks_on() -> None:
     class Onlooker(Callback):
         def __init__(self) -> None:
             self.seen: list[tuple] = []
@@ -72,16 +72,12 @@ def test_a_callback_looks_on_and_may_change_what_the_learner_is_told() -> None:
             assert learner is recorder
             self.seen.append(("action", state.slot, action.placement.tolist()))
 
-        def told(self, income: float) -> float:
-            return 2.0 * income - 1.0
-
         def after_slot(self, incomes: list[float]) -> None:
             self.seen.append(("slot", len(incomes), incomes[-1]))
 
     recorder, onlooker = Recorder(), Onlooker()
     incomes = train(recorder, DigitalTwin(TINY, 1), 3, progress=False, callback=onlooker)
     remembered = [call for call in recorder.calls if call[0] == "remember"]
-    assert [call[3] for call in remembered] == (2.0 * incomes - 1.0).tolist()
     assert onlooker.seen[::2] == [("action", call[1], call[2]) for call in remembered]
     assert onlooker.seen[1::2] == [("slot", slot + 1, incomes[slot]) for slot in range(3)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ class DDQNSettings(LearnerSettings):
         update_rate: of the target network.
         first_epsilon, last_epsilon, epsilon_slots: a random choice is made with a probability that falls linearly from
             the first to the last value over so many slots (A25).
+        stored_action: does the replay memory keep what was executed, or what was chosen before Algorithm 1 discarded
+            tasks (A37)?
     """
 
     hidden: Hidden = (1000, 600)
@@ -40,6 +42,7 @@ class DDQNSettings(LearnerSettings):
     first_epsilon: Probability = 1.0
     last_epsilon: Probability = 0.05
     epsilon_slots: Whole = 1000
+    stored_action: Literal["executed", "chosen"] = "executed"
 
 
 class DDQN(Learner):
@@ -71,6 +74,7 @@ class DDQN(Learner):
         self.optimisers = {"q": make_optimiser(self.q, known.learning_rate)}
         self.replay = Replay(known.replay_size, states, devices, self.seed, self.device, torch.int64)
         self._explored = 0
+        self._choice: Any = np.empty(0, np.int64)
 
     def act(self, state: SystemState) -> Action:
         return refine_discrete(self.scenario, state, self._best(state) - 1, self.refinement)
@@ -83,8 +87,8 @@ class DDQN(Learner):
         random = self.exploration.each(lambda draws: draws.random(devices)) < self.epsilon
         chance = self.exploration.each(lambda draws: draws.integers(self._choices, size=devices))
         self._explored += 1
-        choice = np.where(random, chance, self._best(state))
-        return refine_discrete(self.scenario, state, choice - 1, self.refinement)
+        self._choice = np.where(random, chance, self._best(state))
+        return refine_discrete(self.scenario, state, self._choice - 1, self.refinement)
 
     @property
     def epsilon(self) -> float:
@@ -94,9 +98,9 @@ class DDQN(Learner):
         return settings.first_epsilon + done * (settings.last_epsilon - settings.first_epsilon)
 
     def remember(self, state: SystemState, action: Action, income: Any, next_state: SystemState) -> None:
-        encode = self.encoder.encode
-        reward = income * self.encoder.reward_scale
-        self.replay.store(encode(state), action.placement + 1, reward, encode(next_state))
+        executed = self.settings.stored_action == "executed"
+        stored = action.placement + 1 if executed else self._choice
+        self.replay.store(self.vector(state), stored, self.reward(income), self.vector(next_state))
 
     def update(self, batch: Batch) -> None:
         with torch.no_grad():
@@ -104,7 +108,8 @@ class DDQN(Learner):
             target = batch.reward + self.gamma * self._joint(self.target_q, batch.next_state, best)
         loss = nn.functional.mse_loss(self._joint(self.q, batch.state, batch.action), target)
         descend(loss, self.q, self.optimisers["q"])
-        follow(self.target_q, self.q, self.settings.update_rate)
+        if self.targets_follow:
+            follow(self.target_q, self.q, self.settings.update_rate)
 
     def position(self) -> dict:
         return {**super().position(), "explored": self._explored}

@@ -137,10 +137,9 @@ class INTO(Learner):
         return after.reshape(shape).cpu().numpy(), before.reshape(shape).cpu().numpy()
 
     def remember(self, state: SystemState, action: Action, income: Any, next_state: SystemState) -> None:
-        encode = self.encoder.encode
         executed = self.settings.stored_action == "executed"
         stored = self.encoder.executed(action, state.cpu_hz) if executed else self._proto
-        self.replay.store(encode(state), stored, income * self.encoder.reward_scale, encode(next_state))
+        self.replay.store(self.vector(state), stored, self.reward(income), self.vector(next_state))
 
     def update(self, batch: Batch) -> None:
         settings = self.settings
@@ -155,5 +154,6 @@ class INTO(Learner):
             value = self.critic(batch.state, self.actor(batch.state)).mean()  # line 12: (20)
             descend(-value, self.actor, self.optimisers["actor"])
 
-        follow(self.target_critic, self.critic, settings.critic_update_rate)  # line 13: (21)
-        follow(self.target_actor, self.actor, settings.actor_update_rate)  # and (22)
+        if self.targets_follow:  # line 13, in every slot by default (A34)
+            follow(self.target_critic, self.critic, settings.critic_update_rate)  # (21)
+            follow(self.target_actor, self.actor, settings.actor_update_rate)  # (22)

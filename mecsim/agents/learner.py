@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from mecsim.agents.base import Agent
 from mecsim.agents.networks import optimiser_tensors, restore_optimiser, to_tensor
 from mecsim.agents.replay import Batch, Replay
-from mecsim.mdp import Encoder
+from mecsim.mdp import Encoder, Vector
 from mecsim.refinement import Refinement
-from mecsim.scenario import Scenario, ScenarioStack, Stack
+from mecsim.scenario import Scenario, ScenarioStack, Stack, flat
 from mecsim.settings import SettingError, Settings, Whole
 from mecsim.system import Action, Streams, SystemState, in_worlds
 
 Rate = Annotated[float, Field(gt=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class LearnerSettings(Settings):
@@ -31,6 +32,12 @@ class LearnerSettings(Settings):
         replay_size: tuples in the replay memory Omega.
         device: where the networks live, such as "cpu" or "cuda".
         precision: of the matrix products of an update; weights and optimisers are always float32.
+        reward_slope, reward_offset: the reward learnt from is slope r + offset, where r = 1 is the award of all tasks
+            on average (A13). Other values than 1 and 0 show what a learner needs to know of its rewards.
+        inputs: what of a state lies outside [-1, 1], as it may where the world has changed, is seen as it comes, or at
+            the end of the range (A38).
+        target_every: slots between two updates of the target networks (A34, A35).
+        sampling: may a tuple be drawn more than once for a mini-batch (A36)?
     """
 
     gamma: Annotated[float, Field(ge=0, lt=1)] = 0.99
@@ -38,6 +45,11 @@ class LearnerSettings(Settings):
     replay_size: Whole = 3000
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
+    reward_slope: Finite = 1.0
+    reward_offset: Finite = 0.0
+    inputs: Literal["as they come", "clipped"] = "as they come"
+    target_every: Whole = 1
+    sampling: Literal["with replacement", "without replacement"] = "with replacement"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -49,7 +61,15 @@ class LearnerSettings(Settings):
         return self
 
 
-OF_MEMBERS = {"gamma", "learning_rate", "actor_learning_rate", "critic_learning_rate", "noise"}
+OF_MEMBERS = {
+    "gamma",
+    "learning_rate",
+    "actor_learning_rate",
+    "critic_learning_rate",
+    "noise",
+    "reward_slope",
+    "reward_offset",
+}
 """Settings in which the members of a stack may differ."""
 
 
@@ -96,6 +116,7 @@ class Learner(Agent):
         self.encoder = Encoder(self.scenario)
         self.exploration = Streams(seeds, "exploration")
         self.diverged: dict[int, int] = {}
+        self._updates = 0
 
     @abstractmethod
     def explore(self, state: SystemState) -> Action:
@@ -112,13 +133,20 @@ class Learner(Agent):
     def learn(self) -> None:
         """Samples a mini-batch and learns from it, once there is enough experience for one (A24), lines 9 to 13."""
         size, low = self.settings.batch_size, self.settings.precision == "bfloat16"
+        replace = self.settings.sampling == "with replacement"
         if len(self.replay) < size:
             return
+        self._updates += 1
         with (
             torch.enable_grad(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=low, cache_enabled=False),
         ):
-            self.update(self.replay.sample(size))
+            self.update(self.replay.sample(size, replace))
+
+    @property
+    def targets_follow(self) -> bool:
+        """Do the target networks follow in this slot?"""
+        return self._updates % self.settings.target_every == 0
 
     @property
     def gamma(self) -> float | Tensor:
@@ -128,13 +156,24 @@ class Learner(Agent):
             return gamma
         return torch.as_tensor(gamma, dtype=torch.float32, device=self.device)
 
+    def reward(self, income: Any) -> Any:
+        """What is learnt from an income, a number or (members,), see `LearnerSettings`."""
+        scale = self.encoder.reward_scale
+        slope, offset = flat(self.settings.reward_slope), flat(self.settings.reward_offset)
+        return (slope * income + offset / scale) * scale
+
+    def vector(self, state: SystemState) -> Vector:
+        """The state vector as the networks see it, (..., state_size)."""
+        vector = self.encoder.encode(state)
+        return vector if self.settings.inputs == "as they come" else vector.clip(-1.0, 1.0)
+
     def inputs(self, state: SystemState) -> Tensor:
         """A state as a batch of one, or those of many worlds as one batch; as a batch of one for each member.
 
         Raises:
             SettingError: the state is not of one world a member.
         """
-        vector = self.encoder.encode(state)
+        vector = self.vector(state)
         if self.worlds and vector.shape[:-1] != self.worlds:
             raise SettingError(
                 f"state of worlds {vector.shape[:-1]} is not allowed: it should be {self.worlds}, one "
@@ -179,7 +218,11 @@ class Learner(Agent):
 
     def position(self) -> dict[str, Any]:
         """Where the streams and the replay memory stand, ready for JSON."""
-        where = {"exploration": self.exploration.snapshot(), "replay": self.replay.position()}
+        where = {
+            "exploration": self.exploration.snapshot(),
+            "replay": self.replay.position(),
+            "updates": self._updates,
+        }
         return {**where, "diverged": list(self.diverged.items())} if self.diverged else where
 
     def restore(self, tensors: dict[str, Tensor], position: dict[str, Any]) -> None:
@@ -187,6 +230,9 @@ class Learner(Agent):
         self.replay.restore(_under("replay", tensors), position["replay"])
         self.exploration.restore(position["exploration"])
         self.diverged = dict(position.get("diverged", ()))
+        self._updates = position.get(
+            "updates", 0
+        )  # not in checkpoints of before A34, where it does not matter
         for name, network in self.networks.items():
             network.load_state_dict(_under(f"network/{name}", tensors))
         for name, optimiser in self.optimisers.items():

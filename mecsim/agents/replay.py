@@ -76,9 +76,12 @@ class Replay:
         self._expected = next_state.copy()
         self._length = min(self._length + 1, self.capacity)
 
-    def sample(self, size: int) -> Batch:
-        """A mini-batch drawn uniformly with replacement, Algorithm 2, line 9."""
-        age = self._draws.each(lambda draws: draws.integers(self._length, size=size))
+    def sample(self, size: int, replace: bool = True) -> Batch:
+        """A mini-batch drawn uniformly, with replacement or without (A36), Algorithm 2, line 9."""
+        if replace:
+            age = self._draws.each(lambda draws: draws.integers(self._length, size=size))
+        else:
+            age = self._draws.each(lambda draws: draws.choice(self._length, size, replace=False))
         rows = torch.from_numpy((self._head - 1 - age) % (self.capacity + 1)).to(self._states.device)
         here = (*self._member, rows)
         next_states = self._states[(*self._member, (rows + 1) % (self.capacity + 1))]

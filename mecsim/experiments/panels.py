@@ -231,6 +231,17 @@ ALTERNATIVES = (
     _algorithm_1("A22", "energy judged one by one", energy="one by one"),
     _learning("A25", "DDQN: epsilon 0.05 from the start", "DDQN", first_epsilon=0.05),
     _algorithm_1("A27", "last BS first", stations="last first"),
+    _learning("A34", "targets updated every 10 slots", target_every=10),
+    _learning(
+        "A34",
+        "targets copied every 100 slots",
+        target_every=100,
+        actor_update_rate=1.0,
+        critic_update_rate=1.0,
+    ),
+    _learning("A35", "DDQN: target copied every 100 slots", "DDQN", target_every=100, update_rate=1.0),
+    _learning("A36", "mini-batches without replacement", sampling="without replacement"),
+    _learning("A37", "DDQN: chosen action stored", "DDQN", stored_action="chosen"),
 )
 
 
@@ -341,6 +352,11 @@ def _learning_rate(rate: float) -> Point:
     return Point(f"{rate:g}", settings={"actor_learning_rate": rate, "critic_learning_rate": rate})
 
 
+def _offset(offset: float) -> Point:
+    """Rewards plus a constant, with which every policy keeps its rank."""
+    return Point(f"r - {-offset:g}" if offset else "r", settings={"reward_offset": offset})
+
+
 def _devices(share: float) -> Point:
     """Fewer devices, and so much less CPU that as many of them go without: only the number of actions shrinks."""
     devices = tuple(round(share * number) for number in Scenario().devices)
@@ -408,6 +424,24 @@ BEYOND = {
         ),
         presets=("calibrated",),
         most_seeds=FEW_SEEDS,
+    ),
+    "rewards": Experiment(
+        "INTO's reward less a constant, and a reward that is a constant",
+        (
+            *(_offset(offset) for offset in (0.0, -0.2, -0.4, -0.45, -0.6, -1.0)),
+            Point("constant", settings={"reward_slope": 0.0, "reward_offset": 0.5}),
+        ),
+        presets=("calibrated",),
+        most_seeds=LOOKS[0],
+        decided={"calibrated": LOOKS[0]},
+    ),
+    "change-clipped": Experiment(
+        "The award of BS-1's tasks triples halfway, and inputs are clipped to [-1, 1] (A38)",
+        (
+            Point(TRAINED, shift=AWARD.changes(3.0)),
+            Point(f"{TRAINED}, inputs clipped", shift=AWARD.changes(3.0), settings={"inputs": "clipped"}),
+        ),
+        presets=("calibrated",),
     ),
     **BY_RULES,
     "into-in-twins": Experiment(

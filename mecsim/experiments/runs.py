@@ -126,6 +126,11 @@ class Run(Setup):
         """Does its agent learn?"""
         return self.agent in LEARNERS and self.slots > 0
 
+    @property
+    def is_retold(self) -> bool:
+        """Is another reward learnt from than the paper's? Then what the agent comes to offer is stored as well."""
+        return not {"reward_slope", "reward_offset"}.isdisjoint(self.departures()["settings"])
+
     def stackable(self) -> str:
         """What runs have in common that can be trained and evaluated at once, in words; nothing where a run cannot be.
 
@@ -137,7 +142,8 @@ class Run(Setup):
 
         alike = self.model_dump(mode="json", exclude={"preset", "changes", "settings", "shift", "seed"})
         settings = settings_class(self.agent)(**self.settings).model_dump(mode="json", exclude=OF_MEMBERS)
-        return json.dumps([alike, settings, self.scenario().kind(), bool(self.shift)], sort_keys=True)
+        same = [alike, settings, self.scenario().kind(), bool(self.shift), self.is_retold]
+        return json.dumps(same, sort_keys=True)
 
     def departures(self) -> dict[str, Any]:
         """Everything that the result depends on, ready for JSON: of settings, what differs from their defaults.
@@ -268,7 +274,7 @@ def measure_many(stack: Sequence[Run], device: str = "cpu") -> Together:
             run,
             incomes[:, number],
             Rollout(*(part[:, number] for part in record)),
-            {slot: income[number] for slot, income in in_reference.items()},
+            {place: value[number] for place, value in in_reference.items()},
         )
         for number, run in enumerate(stack)
         if number not in agent.diverged
@@ -285,8 +291,11 @@ def _first(runs: Run | Sequence[Run]) -> Run:
     return runs if isinstance(runs, Run) else runs[0]
 
 
-def _evaluated(runs: Run | Sequence[Run], agent: Agent) -> tuple[Rollout, dict[int, Any]]:
-    """What the frozen agents of a run or a stack do in their evaluation worlds, and earn in their reference states."""
+def _evaluated(runs: Run | Sequence[Run], agent: Agent) -> tuple[Rollout, dict[tuple[str, int], Any]]:
+    """What the frozen agents of a run or a stack do in their evaluation worlds, and in their reference states.
+
+    The latter by metric and slot.
+    """
     scenarios, first = _each(runs, Run.shifted), _first(runs)
     seeds, deviation = _each(runs, Run.evaluation_seed), first.twin_deviation()
     plant = PhysicalSystem(scenarios, seeds)
@@ -294,8 +303,22 @@ def _evaluated(runs: Run | Sequence[Run], agent: Agent) -> tuple[Rollout, dict[i
         return rollout(agent, plant, first.evaluation_slots, DigitalTwin(scenarios, seeds, deviation)), {}
     record, in_reference = rollout(agent, plant, first.evaluation_slots), {}
     for state in reference_states(runs):
-        in_reference[state.slot] = outcome(plant.scenario, state, agent.act(state)).income
+        in_reference["reference income", state.slot] = outcome(plant.scenario, state, agent.act(state)).income
+        for metric, value in offering(agent, state).items() if first.is_retold else ():
+            in_reference[metric, state.slot] = value
     return record, in_reference
+
+
+def offering(learner: Any, state: SystemState) -> dict[str, Any]:
+    """What a learner hands to line 2 of Algorithm 1, or each of a stack.
+
+    Returns:
+        offered: share of the devices whose task is on offer; x: mean x of the actor's output, where there is one.
+    """
+    found = {"offered": (learner.offers(state)[-1].placement >= 0).mean(axis=-1)}
+    if hasattr(learner, "proto_action"):
+        found["x"] = learner.proto_action(state).offload.mean(axis=-1)
+    return found
 
 
 def reference_states(runs: Run | Sequence[Run]) -> Iterator[SystemState]:
@@ -351,13 +374,15 @@ def averages(record: Rollout) -> dict[str, float]:
     }
 
 
-def _tidy(run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[int, float]) -> pd.DataFrame:
+def _tidy(
+    run: Run, incomes: np.ndarray, record: Rollout, in_reference: dict[tuple[str, int], float]
+) -> pd.DataFrame:
     """One row a number, slot -1 for a mean over the evaluation slots."""
     means = averages(record)
     rows = [
         *(("training income", slot, value) for slot, value in enumerate(incomes)),
         *((metric, -1, value) for metric, value in means.items()),
-        *(("reference income", slot, value) for slot, value in in_reference.items()),
+        *((*place, value) for place, value in in_reference.items()),
     ]
     frame = pd.DataFrame(rows, columns=["metric", "slot", "value"]).astype(
         {"slot": "int32", "value": "float32"}

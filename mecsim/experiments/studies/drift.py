@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class Variant(Settings):
-    """What the replay memory of one training holds.
+    """What the replay memory of one training holds, see `INTOSettings`.
 
     Attributes:
         stored_action: the executed action or the proto-action (A11).
-        scale, offset: the reward stored is scale r + offset; as a reward, 1 is the award of all tasks on average.
+        scale, offset: the reward stored is scale r + offset.
     """
 
     stored_action: Literal["executed", "proto"] = "executed"
@@ -106,33 +106,27 @@ def measure_drift(
     scenario, rows = Scenario.preset(preset), []
     for name, fields in variants.items():
         variant = Variant(**fields)
-        learner = INTO(scenario, seed, settings=INTOSettings(**settings, stored_action=variant.stored_action))
-        watch = Watch(learner, variant, DigitalTwin(scenario, seed), every, states)
+        known = INTOSettings(
+            **settings,
+            stored_action=variant.stored_action,
+            reward_slope=variant.scale,
+            reward_offset=variant.offset,
+        )
+        learner = INTO(scenario, seed, settings=known)
+        watch = Watch(learner, DigitalTwin(scenario, seed), every, states)
         train(learner, watch.twin, slots, progress=False, callback=watch)
         rows += [{"variant": name, **row} for row in watch.rows]
     return rows
 
 
-class Retelling(Callback):
-    """Tells a learner the reward of a variant instead of its own."""
-
-    def __init__(self, learner: INTO, variant: Variant) -> None:
-        self.variant, self.scale = variant, learner.encoder.reward_scale
-
-    def told(self, income: float) -> float:
-        """The reward of the variant, in the unit of an income."""
-        return self.variant.scale * income + self.variant.offset / self.scale
-
-
-class Watch(Retelling):
+class Watch(Callback):
     """Looks at the learner now and then; see `measure_drift`.
 
     Attributes:
         rows: slot, metric and value of every look so far.
     """
 
-    def __init__(self, learner: INTO, variant: Variant, twin: DigitalTwin, every: int, states: int) -> None:
-        super().__init__(learner, variant)
+    def __init__(self, learner: INTO, twin: DigitalTwin, every: int, states: int) -> None:
         self.learner, self.twin, self.every, self.states = learner, twin, every, states
         self.latest, self.rows = deque[SystemState](maxlen=states), list[Row]()
 

@@ -11,7 +11,7 @@ from scipy import stats
 from torch import Tensor
 
 from mecsim.agents.into import INTO
-from mecsim.agents.networks import constant, to_tensor
+from mecsim.agents.networks import constant
 from mecsim.mdp import DEVICE_FEATURES
 from mecsim.physics import Array, Bools
 from mecsim.refinement import ProtoAction, Refinement, line_1, refine
@@ -102,7 +102,7 @@ def probe(agent: INTO, states: Sequence[SystemState]) -> dict[str, float]:
     Returns:
         Metrics by name, see `mecsim.experiments.studies.drift.measure_drift`.
     """
-    vectors = to_tensor(np.stack([agent.encoder.encode(state) for state in states]), agent.device)
+    vectors = torch.cat([agent.inputs(state) for state in states])
     with torch.no_grad():
         outputs = agent.actor(vectors)
     slope = slopes(agent, vectors, outputs)
