@@ -191,6 +191,9 @@ STACKS = {
         )
         for seed in (0, 1)
     ],
+    "exploring on the twin's devices": [
+        small_run(seed, evaluation={"devices": "the twin's", "exploring": True}) for seed in (0, 1)
+    ],
 }
 
 
@@ -225,6 +228,7 @@ def test_runs_are_grouped_by_what_a_stack_must_share_with_seeds_and_rates_as_nei
         {"changes": {**DEVICES, "fading": "ar1"}},
         {"settings": {**HIDDEN, "batch_size": 9}},
         {"deviation": {"gain_noise": 0.1}},
+        {"evaluation": {"exploring": True}},
         {"refinement": {"cpu": "actor"}},
     ):
         assert len(list(grouped([alike, small_run(1, **other)]))) == 2, other

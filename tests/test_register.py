@@ -9,12 +9,14 @@ from mecsim.agents import agent_class
 from mecsim.experiments import register
 from mecsim.experiments.panels import ALTERNATIVES
 from mecsim.experiments.results import COLUMNS, MissingRuns
+from mecsim.experiments.runs import Evaluation
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
 
 RECORDS = {
     "Scenario": Scenario,
     "Refinement": Refinement,
+    "Evaluation": Evaluation,
     "INTOSettings": agent_class("INTO").Settings,
     "DDQNSettings": agent_class("DDQN").Settings,
 }
@@ -56,7 +58,9 @@ def test_an_alternative_turns_the_switch_that_the_register_names(name, setting):
     named = {field for field in fields if field in record.model_fields}
     assert named
     of_name = [one for one in ALTERNATIVES if one.assumption == name]
-    turned = {field for one in of_name for field in (*one.changes, *one.refinement, *one.settings)}
+    turned = {
+        field for one in of_name for field in (*one.changes, *one.refinement, *one.settings, *one.evaluation)
+    }
     assert named <= turned
     assert turned <= set(record.model_fields)
 

@@ -231,6 +231,9 @@ ALTERNATIVES = (
     _algorithm_1("A22", "energy judged one by one", energy="one by one"),
     _learning("A25", "DDQN: epsilon 0.05 from the start", "DDQN", first_epsilon=0.05),
     _algorithm_1("A27", "last BS first", stations="last first"),
+    Point("the twin's own devices", COUNTED, assumption="A40", evaluation={"devices": "the twin's"}),
+    Point("exploring when deployed", assumption="A41", evaluation={"exploring": True}),
+    Point("DDQN: exploring when deployed", ("DDQN",), assumption="A41", evaluation={"exploring": True}),
 )
 
 
