@@ -19,6 +19,7 @@ RECORDS = {
     "Evaluation": Evaluation,
     "INTOSettings": agent_class("INTO").Settings,
     "DDQNSettings": agent_class("DDQN").Settings,
+    "LPWPOSettings": agent_class("LPWPO").Settings,
 }
 ONE = next(one for one in ALTERNATIVES if one.assumption == "A27")
 OF_DDQN = next(one for one in ALTERNATIVES if one.agents == ("DDQN",))
@@ -75,7 +76,7 @@ def test_a_register_that_was_broken_is_said(tmp_path):
 @pytest.fixture
 def measured(monkeypatch):
     """Made-up incomes in which one choice earns half as much again and each other a tenth less, and verdicts."""
-    incomes = [("default", agent, 100.0) for agent in ("INTO", "DDQN")]
+    incomes = [("default", agent, 100.0) for agent in ("INTO", "DDQN", "LPWPO")]
     incomes += [(one.name, one.agents[0], 150.0 if one is ONE else 90.0) for one in ALTERNATIVES]
     rows = [(*income[:2], seed, "income", -1, income[2]) for income in incomes for seed in range(3)]
     table = pd.DataFrame(rows, columns=COLUMNS)

@@ -99,6 +99,13 @@ def test_the_key_does_not_depend_on_how_a_default_is_spelt(spelt_out):
     assert small_run(**spelt_out).departures() == small_run().departures()
 
 
+def test_a_rule_with_settings_keeps_its_key_at_their_defaults():
+    usual = Run(agent="LPWPO", slots=0)
+    assert usual.key == "LPWPO-calibrated-seed0-81cf6695af6d"
+    assert usual.replace(settings={"overload": "any task"}).key == usual.key
+    assert usual.replace(settings={"overload": "savable tasks"}).key != usual.key
+
+
 def test_the_key_depends_on_the_numerics(monkeypatch):
     before = small_run().key
     monkeypatch.setattr("mecsim.experiments.runs.NUMERICS", NUMERICS + 1)
@@ -335,8 +342,8 @@ def test_what_is_recorded_is_what_is_in_use(path) -> None:
     recorded = json.loads(path.read_text())["defaults"]
     assert recorded["Scenario"]["tau_s"] == 3.0
     assert recorded["INTOSettings"]["actor_hidden"] == [3000, 1000]
-    records = {"Scenario", "Refinement", "Deviation", "Evaluation", "INTOSettings", "DDQNSettings"}
-    assert set(recorded) == records
+    agents = {"INTOSettings", "DDQNSettings", "LPWPOSettings"}
+    assert set(recorded) == {"Scenario", "Refinement", "Deviation", "Evaluation", *agents}
 
 
 def test_torn_defaults_are_named(path) -> None:

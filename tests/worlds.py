@@ -70,7 +70,7 @@ def small_agent(name: str, scenario: Scenario, seed: int = 0, **settings: Any) -
     """An agent by its name, with small networks where it has any."""
     known = getattr(agent_class(name), "Settings", None)
     if known is not None:
-        hidden = ("hidden",) if name == "DDQN" else ("actor_hidden", "critic_hidden")
+        hidden = [field for field in known.model_fields if field.endswith("hidden")]
         settings["settings"] = known(**dict.fromkeys(hidden, (16, 8)))
     return make_agent(name, scenario, seed, **settings)
 

@@ -130,7 +130,7 @@ class Point(Setup):
     @property
     def moves_rules(self) -> bool:
         """Can this alternative move what agents do that do not learn?"""
-        return self.agents == WITH_CONTROLS
+        return self.agents in (WITH_CONTROLS, ("LPWPO",))
 
     def runs(
         self, scale: Profile, preset: str, seed: int, changes: Mapping[str, Any] | None = None
@@ -234,6 +234,12 @@ ALTERNATIVES = (
     Point("the twin's own devices", COUNTED, assumption="A40", evaluation={"devices": "the twin's"}),
     Point("exploring when deployed", assumption="A41", evaluation={"exploring": True}),
     Point("DDQN: exploring when deployed", ("DDQN",), assumption="A41", evaluation={"exploring": True}),
+    Point(
+        "LPWPO: savable tasks alone are overload",
+        ("LPWPO",),
+        assumption="A42",
+        settings={"overload": "savable tasks"},
+    ),
 )
 
 
@@ -406,7 +412,7 @@ BEYOND = {
     "assumptions": Experiment(
         "One alternative to each default",
         (
-            Point("default", (*WITH_CONTROLS, "DDQN")),
+            Point("default", (*WITH_CONTROLS, "DDQN", "LPWPO")),
             *(Point(one.name, one.agents, **one.setup()) for one in ALTERNATIVES),
         ),
         presets=("calibrated",),

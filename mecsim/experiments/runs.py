@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from mecsim.agents import Agent, AgentName, agent_class, make_agent
+from mecsim.agents import AGENTS, Agent, AgentName, agent_class, make_agent
 from mecsim.experiments.store import BUILD, DATA, NUMERICS, Job, read_json, write_atomically
 from mecsim.refinement import Refinement
 from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
@@ -446,7 +446,7 @@ def defaults() -> dict[str, dict[str, Any]]:
         "Deviation": Deviation,
         "Evaluation": Evaluation,
     }
-    records |= {f"{name}Settings": settings_class(name) for name in LEARNERS}
+    records |= {kind.__name__: kind for name in AGENTS if (kind := settings_class(name))}
     return {name: record().model_dump(mode="json") for name, record in records.items()}
 
 
