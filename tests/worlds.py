@@ -113,10 +113,13 @@ def same_bits(one: Any, other: Any) -> bool:
 
 
 OF_THE_PAPER = [
-    Refinement(reading=reading, hopeless=hopeless, cpu=cpu)
-    for reading in ("reassess", "one-shot")
-    for hopeless in ("worst slack", "lowest index")
-    for cpu in ("least", "pro rata", "actor")
+    *(
+        Refinement(reading=reading, hopeless=hopeless, cpu=cpu)
+        for reading in ("reassess", "one-shot")
+        for hopeless in ("worst slack", "lowest index")
+        for cpu in ("least", "pro rata", "actor")
+    ),
+    *(Refinement(reading="one-shot", one_shot_cpu="after", cpu=cpu) for cpu in ("least", "pro rata")),
 ]
 """What `mecsim.reference.literal` can do as well."""
 EVERY_SETTING = [

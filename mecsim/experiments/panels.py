@@ -240,6 +240,7 @@ ALTERNATIVES = (
         assumption="A42",
         settings={"overload": "savable tasks"},
     ),
+    _algorithm_1("A43", "one-shot, f of after the removals", reading="one-shot", one_shot_cpu="after"),
 )
 
 
