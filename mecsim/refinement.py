@@ -29,6 +29,8 @@ class Refinement(Settings):
             the one of a cell that lacks most, listen again, and go on (A22)? "off" leaves line 2 out, to measure what
             it is worth: a task without the energy is then sent in vain (A23).
         stations: in what order line 3 visits the BSs (A27).
+        one_shot_cpu: under `one-shot`, is l of a kept task that of before the removals, as its priority is, or that of
+            after them (A43)?
     """
 
     reading: Literal["reassess", "one-shot"] = "reassess"
@@ -36,6 +38,7 @@ class Refinement(Settings):
     cpu: Literal["least", "pro rata", "actor"] = "least"
     energy: Literal["at once", "one by one", "off"] = "at once"
     stations: Literal["by index", "last first"] = "by index"
+    one_shot_cpu: Literal["before", "after"] = "before"
 
     def visits(self, n_bs: int) -> range:
         """The BSs in the order of line 3."""
@@ -243,7 +246,8 @@ def fit_capacity(
     """
     settings = Refinement.of(settings)
     found = discards(scenario, state, placement, settings, cpu_share, shielded)
-    sending = (placement if settings.reading == "one-shot" else found.kept) >= 0
+    before = settings.reading == "one-shot" and settings.one_shot_cpu == "before"
+    sending = (placement if before else found.kept) >= 0
     return Action(found.kept, _granted_hz(scenario, state, found, sending, settings, cpu_share))
 
 

@@ -283,9 +283,15 @@ class Sources:
     meet the same luck (common random numbers).
     """
 
-    def __init__(self, scenario: Scenario | ScenarioStack, seed: int | Sequence[int]) -> None:
+    def __init__(
+        self,
+        scenario: Scenario | ScenarioStack,
+        seed: int | Sequence[int],
+        device_seed: int | Sequence[int] | None = None,
+    ) -> None:
         self.scenario = scenario
-        self._streams = {name: Streams(seed, name) for name in ("devices", "tasks", "channel", "harvest")}
+        self._streams = {name: Streams(seed, name) for name in ("tasks", "channel", "harvest")}
+        self._streams["devices"] = Streams(seed if device_seed is None else device_seed, "devices")
         self._mean_gain = self._draw_mean_gain()
         self._power_w = _uniform(self._draw("devices", "random"), scenario.power_w)
         self._fade: NDArray[np.complex128] | None = None
@@ -465,6 +471,7 @@ class PhysicalSystem:
         scenario: its parameters; or one scenario for each world, which may differ in numbers alone.
         seed: seed of its streams (devices, tasks, channel, harvest), 0 or more; or one for each world.
         perceive: how each slot's draws are seen; a twin puts its estimation errors here.
+        device_seed: seed of the stream "devices" (p, and with path loss the places), where it is not `seed`.
 
     Attributes:
         state: the system at the start of the current slot.
@@ -479,10 +486,15 @@ class PhysicalSystem:
         scenario: Scenario | ScenarioStack | Sequence[Scenario],
         seed: int | Sequence[int] = 0,
         perceive: Callable[[Draw], Draw] | None = None,
+        device_seed: int | Sequence[int] | None = None,
     ) -> None:
         self.scenario, seed = in_worlds(scenario, seed)
         self.worlds = () if isinstance(seed, int) else (len(seed),)
-        self._sources = Sources(self.scenario, seed)
+        if device_seed is not None and np.shape(device_seed) != self.worlds:
+            raise SettingError(
+                f"device_seed = {device_seed!r} is not allowed: there should be as many as seeds, seed = {seed!r}."
+            )
+        self._sources = Sources(self.scenario, seed, device_seed)
         self._perceive = perceive
         stored = np.minimum(self.scenario.initial_energy_j, self.scenario.battery_j)
         energy = np.empty((*self.worlds, self.scenario.n_devices))

@@ -201,6 +201,18 @@ class TestLPWPO:
         over = replace(state, cpu_hz=np.array([1.0, 0.5e9]))
         assert agent.act(over).placement.tolist() == [-1, -1, 1, 1]
 
+    @pytest.mark.parametrize("worlds", [(), (3,)])
+    def test_a_task_that_nothing_can_save_bars_its_bs_from_helping_or_does_not(self, worlds) -> None:
+        """BS-1 has no CPU for its task; BS-2 serves one task, and another there is late before it arrives."""
+        scenario = Scenario(devices=(1, 2), cpu_hz=(1.0, 1e12), initial_energy_j=10.0, interference=0.0)
+        system = PhysicalSystem(scenario, range(3) if worlds else 0)
+        deadline = np.broadcast_to([2.0, 2.0, 1e-6], (*worlds, 3))
+        state = replace(system.state, deadline_s=deadline, gain=np.full((*worlds, 3), 1.0))
+        for settings, expected in ((None, [-1, 1, -1]), ({"overload": "savable tasks"}, [1, 1, -1])):
+            action = make_agent("LPWPO", scenario, settings=settings).act(state)
+            assert (action.placement == expected).all(), settings
+            assert_guarantees(scenario, state, action)
+
 
 class TestAllOn:
     @given(scenarios(), seeds)

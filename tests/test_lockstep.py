@@ -200,6 +200,9 @@ STACKS = {
         )
         for seed in (0, 1)
     ],
+    "exploring on the twin's devices": [
+        small_run(seed, evaluation={"devices": "the twin's", "exploring": True}) for seed in (0, 1)
+    ],
 }
 
 
@@ -236,6 +239,7 @@ def test_runs_come_in_stacks_by_what_these_must_share_the_first_first_and_equal_
         {"changes": {**DEVICES, "fading": "ar1"}},
         {"settings": {**HIDDEN, "batch_size": 9}},
         {"deviation": {"gain_noise": 0.1}},
+        {"evaluation": {"exploring": True}},
         {"refinement": {"cpu": "actor"}},
     ):
         assert len(grouped([alike, small_run(1, **other)])) == 2, other

@@ -111,7 +111,9 @@ def check_against_the_loops(scenario: Scenario, seed: int, settings: Refinement)
     state, proto = random_state(scenario, seed), random_proto(scenario, seed)
     slot, (x, y, f) = literal.Slot.of(scenario, state), (part.tolist() for part in proto[:3])
     f_hat = f if settings.cpu == "actor" else None
-    _, y, f = literal.algorithm_1(slot, x, y, settings.reading, settings.hopeless, f_hat)
+    _, y, f = literal.algorithm_1(
+        slot, x, y, settings.reading, settings.hopeless, f_hat, one_shot_cpu=settings.one_shot_cpu
+    )
     same_as(
         refine(scenario, state, proto, settings),
         y,
@@ -251,6 +253,29 @@ class TestByHand:
             scenario, state, np.zeros(2, int), Refinement(hopeless=hopeless, reading="one-shot")
         )
         assert once.placement.tolist() == [-1, -1]
+
+    @pytest.mark.parametrize(
+        ("reading", "one_shot_cpu", "uplink_s"),
+        [
+            ("one-shot", "before", 0.1 / np.log2(1.5)),
+            ("one-shot", "after", 0.1),
+            ("reassess", "before", 0.1),
+        ],
+    )
+    def test_f_under_one_shot_is_that_of_before_the_removals_or_of_after_them(
+        self, reading, one_shot_cpu, uplink_s
+    ) -> None:
+        """One of two tasks that hear each other goes; the other then has 0.5 s for its 5e8 cycles (A43)."""
+        scenario, state = one_cell(2)
+        scenario = scenario.replace(interference=1.0)
+        state = replace(state, cpu_hz=np.array([1.2e9]), award=np.array([1.0, 2.0]))
+        settings = Refinement(reading=reading, one_shot_cpu=one_shot_cpu)
+        states = stacked([state, state])
+        for one in (state, states):
+            placement = np.zeros(one.gain.shape, int)
+            action = refine_discrete(scenario, one, placement, settings)
+            assert (action.placement == [-1, 0]).all()
+            assert action.cpu_hz[..., 1] == pytest.approx(5e8 / (0.6 - uplink_s), rel=1e-9)
 
     def test_pro_rata_gives_out_all_of_a_bs(self) -> None:
         scenario, state = one_cell(2)

@@ -9,14 +9,17 @@ from mecsim.agents import agent_class
 from mecsim.experiments import register
 from mecsim.experiments.panels import ALTERNATIVES
 from mecsim.experiments.results import COLUMNS, MissingRuns
+from mecsim.experiments.runs import Evaluation
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
 
 RECORDS = {
     "Scenario": Scenario,
     "Refinement": Refinement,
+    "Evaluation": Evaluation,
     "INTOSettings": agent_class("INTO").Settings,
     "DDQNSettings": agent_class("DDQN").Settings,
+    "LPWPOSettings": agent_class("LPWPO").Settings,
 }
 ONE = next(one for one in ALTERNATIVES if one.assumption == "A27")
 OF_DDQN = next(one for one in ALTERNATIVES if one.agents == ("DDQN",))
@@ -56,7 +59,9 @@ def test_an_alternative_turns_the_switch_that_the_register_names(name, setting):
     named = {field for field in fields if field in record.model_fields}
     assert named
     of_name = [one for one in ALTERNATIVES if one.assumption == name]
-    turned = {field for one in of_name for field in (*one.changes, *one.refinement, *one.settings)}
+    turned = {
+        field for one in of_name for field in (*one.changes, *one.refinement, *one.settings, *one.evaluation)
+    }
     assert named <= turned
     assert turned <= set(record.model_fields)
 
@@ -71,7 +76,7 @@ def test_a_register_that_was_broken_is_said(tmp_path):
 @pytest.fixture
 def measured(monkeypatch):
     """Made-up incomes in which one choice earns half as much again and each other a tenth less, and verdicts."""
-    incomes = [("default", agent, 100.0) for agent in ("INTO", "DDQN")]
+    incomes = [("default", agent, 100.0) for agent in ("INTO", "DDQN", "LPWPO")]
     incomes += [(one.name, one.agents[0], 150.0 if one is ONE else 90.0) for one in ALTERNATIVES]
     rows = [(*income[:2], seed, "income", -1, income[2]) for income in incomes for seed in range(3)]
     table = pd.DataFrame(rows, columns=COLUMNS)

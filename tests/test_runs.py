@@ -26,11 +26,13 @@ from mecsim.experiments.runs import (
     EVALUATION_WORLDS,
     Run,
     changed_defaults,
+    evaluation_world,
     measure,
     measure_many,
     record_defaults,
     reference_states,
     run_job,
+    train_agent,
 )
 from mecsim.experiments.store import NUMERICS, DamagedFile, read_meta
 from mecsim.scenario import Scenario
@@ -71,6 +73,8 @@ def stop_at(slot: int) -> Function:
         {"refinement": {"reading": "one-shot"}},
         {"settings": {**SMALL, "gamma": 0.5}},
         {"deviation": {"gain_noise": 0.1}},
+        {"evaluation": {"devices": "the twin's"}},
+        {"evaluation": {"exploring": True}},
         {"shift": {"award_scale": 2.0}, "shift_at": 10},
         {"shift": {"award_scale": 2.0}, "shift_at": 20},
     ],
@@ -87,11 +91,19 @@ def test_the_key_depends_on_every_setting(change):
         {"changes": {"tau_s": 3.0, "cpu_hz": (5e9, 5e9, 5e9)}},
         {"changes": {"award_scale": 1.0}},
         {"deviation": {"gain_noise": 0.0, "gain_bias": 1.0}},
+        {"evaluation": {"devices": "other", "exploring": False}},
     ],
 )
 def test_the_key_does_not_depend_on_how_a_default_is_spelt(spelt_out):
     assert small_run(**spelt_out).key == small_run().key
     assert small_run(**spelt_out).departures() == small_run().departures()
+
+
+def test_a_rule_with_settings_keeps_its_key_at_their_defaults():
+    usual = Run(agent="LPWPO", slots=0)
+    assert usual.key == "LPWPO-calibrated-seed0-81cf6695af6d"
+    assert usual.replace(settings={"overload": "any task"}).key == usual.key
+    assert usual.replace(settings={"overload": "savable tasks"}).key != usual.key
 
 
 def test_the_key_depends_on_the_numerics(monkeypatch):
@@ -230,12 +242,59 @@ class TestImperfectTwin:
         assert run.scenario().mean_gain == run.shifted().mean_gain == 0.5
 
 
+FAR_AND_NEAR = {"changes": {"fading": "path_loss", "initial_energy_j": 0.05}, "evaluation_slots": 60}
+
+
+class TestEvaluation:
+    def first_state(self, **evaluation):
+        return next(reference_states(small_run(evaluation=evaluation, **FAR_AND_NEAR)))
+
+    def test_the_twin_s_own_devices_are_at_its_places_with_its_p_and_all_else_is_as_before(self):
+        usual, own = self.first_state(), self.first_state(devices="the twin's")
+        run = small_run(evaluation={"devices": "the twin's"}, **FAR_AND_NEAR)
+        twin = DigitalTwin(run.scenario(), run.seed)
+        assert np.array_equal(own.power_w, twin.state.power_w)
+        assert not np.array_equal(usual.power_w, twin.state.power_w)
+        places = [PhysicalSystem(run.scenario(), seed)._sources._mean_gain for seed in (EVALUATION_WORLDS, 0)]
+        assert own.gain == pytest.approx(usual.gain / places[0] * places[1])
+        for name in ("size_bits", "density_cycles_per_bit", "deadline_s", "award", "harvest_j"):
+            assert np.array_equal(getattr(own, name), getattr(usual, name)), name
+        rule = Run(agent="all-on", slots=0, evaluation={"devices": "the twin's"}, **FAR_AND_NEAR)
+        plant = evaluation_world(rule)
+        assert np.array_equal(plant.state.power_w, twin.state.power_w)
+        income = rollout(rule.make_agent(), plant, 60).income.mean()
+        assert measure(rule).query("metric == 'income'")["value"].item() == np.float32(income)
+
+    def test_an_agent_that_explores_when_deployed_has_its_noise_and_learns_nothing(self):
+        run = small_run(evaluation={"exploring": True})
+        learner = run.make_agent()
+        train_agent(run, learner)
+        plant, incomes = evaluation_world(run), []
+        for _ in range(run.evaluation_slots):
+            incomes.append(plant.step(learner.explore(plant.state)).income)
+        table = measure(run)
+        assert table.query("metric == 'income'")["value"].item() == np.float32(np.mean(incomes))
+        silent = measure(run.replace(settings={**SMALL, "noise": 0.0}))
+        frozen = measure(small_run(settings={**SMALL, "noise": 0.0}))
+        assert np.array_equal(silent["value"], frozen["value"])
+
+    def test_what_is_stored_of_a_run_from_before_there_was_a_choice_stays_as_it_was(self):
+        assert "evaluation" not in small_run().model_dump(mode="json")
+        run = small_run(evaluation={"exploring": True})
+        assert Run(**run.model_dump(mode="json")) == run
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"shift": {"bandwidth_hz": 2e6}}, r"shift = .*award_scale.*alone"),  # an agent could not see it
         ({"deviation": {"gain_nois": 0.1}}, "Deviation has no field 'gain_nois': did you mean 'gain_noise'"),
         ({"agent": "OLNPO"}, r"settings = .* is not allowed: OLNPO has no settings"),
+        ({"evaluation": {"devices": "mine"}}, "Evaluation.devices = 'mine' is not allowed"),
+        (
+            {"agent": "OLNPO", "settings": {}, "evaluation": {"exploring": True}},
+            "Evaluation.exploring = True is not allowed: OLNPO never explores",
+        ),
     ],
 )
 def test_what_is_not_allowed_is_refused_by_name(change, message):
@@ -307,7 +366,8 @@ def test_what_is_recorded_is_what_is_in_use(path) -> None:
     recorded = json.loads(path.read_text())["defaults"]
     assert recorded["Scenario"]["tau_s"] == 3.0
     assert recorded["INTOSettings"]["actor_hidden"] == [3000, 1000]
-    assert set(recorded) == {"Scenario", "Refinement", "Deviation", "INTOSettings", "DDQNSettings"}
+    agents = {"INTOSettings", "DDQNSettings", "LPWPOSettings"}
+    assert set(recorded) == {"Scenario", "Refinement", "Deviation", "Evaluation", *agents}
 
 
 def test_torn_defaults_are_named(path) -> None:

@@ -52,6 +52,18 @@ def test_choices_have_files_of_their_own_and_only_those_that_rules_can_tell():
     assert not {"A11", "A12", "A13", "A25"} & {choice.assumption for choice in chosen}
 
 
+def test_settings_go_to_the_rule_that_they_are_of():
+    savable = next(one for one in ALTERNATIVES if one.assumption == "A42")
+    crowded = {"interference": 1.0, "initial_energy_j": 1.0}
+    usual, other = (
+        sensitivity.measure(choice.replace(changes=crowded), 1, 1)
+        for choice in (sensitivity.DEFAULT, savable)
+    )
+    assert set(usual.loc[usual["value"] != other["value"], "agent"]) == {"LPWPO"}
+    assert sensitivity.choice_job(savable).settings["settings"] == {"overload": "savable tasks"}
+    assert "settings" not in sensitivity.choice_job(sensitivity.DEFAULT).settings
+
+
 def test_the_table_has_a_verdict_on_c4_to_c16_under_every_stored_choice(folder):
     table = sensitivity.stored_sensitivity(folder)
     claims = {f"C{number}" for number in range(4, 17)}

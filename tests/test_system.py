@@ -12,6 +12,7 @@ from worlds import TINY, place, random_placement, random_state, same_bits, scena
 from mecsim import physics
 from mecsim.refinement import refine_discrete
 from mecsim.scenario import Scenario
+from mecsim.settings import SettingError
 from mecsim.system import STREAMS, Action, Draw, PhysicalSystem, Sources, SystemState, outcome, stream, uplink
 
 NOTHING = place(*[-1] * TINY.n_devices)
@@ -360,3 +361,13 @@ def test_a_bad_seed_or_name_is_refused() -> None:
         stream(-1, "tasks")
     with pytest.raises(ValueError, match="weather"):
         stream(0, "weather")
+
+
+def test_devices_can_have_a_seed_of_their_own_and_as_many_as_there_are_worlds() -> None:
+    own = PhysicalSystem(Scenario(), 1, device_seed=2).state
+    one, two = (PhysicalSystem(Scenario(), seed).state for seed in (1, 2))
+    assert np.array_equal(own.power_w, two.power_w)
+    assert np.array_equal(own.gain, one.gain)
+    for seed, device_seed in ((1, [1, 2]), ([1, 2], 3), ([1, 2], [3])):
+        with pytest.raises(SettingError, match=r"device_seed = .* is not allowed: there should be as many"):
+            PhysicalSystem(Scenario(), seed, device_seed=device_seed)

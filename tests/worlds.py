@@ -70,7 +70,7 @@ def small_agent(name: str, scenario: Scenario, seed: int = 0, **settings: Any) -
     """An agent by its name, with small networks where it has any."""
     known = getattr(agent_class(name), "Settings", None)
     if known is not None:
-        hidden = ("hidden",) if name == "DDQN" else ("actor_hidden", "critic_hidden")
+        hidden = [field for field in known.model_fields if field.endswith("hidden")]
         settings["settings"] = known(**dict.fromkeys(hidden, (16, 8)))
     return make_agent(name, scenario, seed, **settings)
 
@@ -113,10 +113,13 @@ def same_bits(one: Any, other: Any) -> bool:
 
 
 OF_THE_PAPER = [
-    Refinement(reading=reading, hopeless=hopeless, cpu=cpu)
-    for reading in ("reassess", "one-shot")
-    for hopeless in ("worst slack", "lowest index")
-    for cpu in ("least", "pro rata", "actor")
+    *(
+        Refinement(reading=reading, hopeless=hopeless, cpu=cpu)
+        for reading in ("reassess", "one-shot")
+        for hopeless in ("worst slack", "lowest index")
+        for cpu in ("least", "pro rata", "actor")
+    ),
+    *(Refinement(reading="one-shot", one_shot_cpu="after", cpu=cpu) for cpu in ("least", "pro rata")),
 ]
 """What `mecsim.reference.literal` can do as well."""
 EVERY_SETTING = [

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from mecsim import physics
 from mecsim.agents.base import Agent, Offer
 from mecsim.physics import Bools, Ints
-from mecsim.refinement import keep_affordable, refine_discrete
+from mecsim.refinement import Refinement, keep_affordable, refine_discrete
+from mecsim.scenario import Scenario, ScenarioStack
+from mecsim.settings import Settings
 from mecsim.system import Action, SystemState, uplink
 
 
@@ -23,6 +27,18 @@ class OLNPO(Agent):
         return [Offer(self.scenario.cell)]
 
 
+class LPWPOSettings(Settings):
+    """What the paper leaves open in LPWPO.
+
+    Attributes:
+        overload: which tasks that a BS had to discard of its own bar it from helping: any, or savable ones alone, whose
+            uplink would leave time to compute, beside the devices of the cell that are served (A42)? Only such a task
+            is then dealt to a helper.
+    """
+
+    overload: Literal["any task", "savable tasks"] = "any task"
+
+
 class LPWPO(Agent):
     """Each BS serves its own devices first; one that serves all of them helps the others (A16).
 
@@ -31,6 +47,17 @@ class LPWPO(Agent):
     """
 
     vectorized = True
+    Settings = LPWPOSettings
+
+    def __init__(
+        self,
+        scenario: Scenario | ScenarioStack,
+        seed: int = 0,
+        refinement: Refinement | None = None,
+        settings: LPWPOSettings | None = None,
+    ) -> None:
+        super().__init__(scenario, seed, refinement)
+        self.settings = LPWPOSettings.of(settings)
 
     def act(self, state: SystemState) -> Action:
         scenario = self.scenario
@@ -62,6 +89,9 @@ class LPWPO(Agent):
     def _dealt(self, state: SystemState, home: Ints, local: Action) -> tuple[Ints, Bools]:
         """The placement with the guests at their helpers, and which tasks are guests, (..., n_devices)."""
         overflow = (home >= 0) & ~local.offload
+        if self.settings.overload == "savable tasks":
+            rate_bps = uplink(self.scenario, state, local.offload).rate_bps
+            overflow &= physics.uplink_delay_s(state.size_bits, True, rate_bps) < state.deadline_s
         helper, helped = self._helper(state, local, overflow)
         guest = overflow & helped[..., None]
         return np.where(guest, helper, local.placement), guest

@@ -130,7 +130,7 @@ class Point(Setup):
     @property
     def moves_rules(self) -> bool:
         """Can this alternative move what agents do that do not learn?"""
-        return self.agents == WITH_CONTROLS
+        return self.agents in (WITH_CONTROLS, ("LPWPO",))
 
     def runs(
         self, scale: Profile, preset: str, seed: int, changes: Mapping[str, Any] | None = None
@@ -242,6 +242,16 @@ ALTERNATIVES = (
     _learning("A35", "DDQN: target copied every 100 slots", "DDQN", target_every=100, update_rate=1.0),
     _learning("A36", "mini-batches without replacement", sampling="without replacement"),
     _learning("A37", "DDQN: chosen action stored", "DDQN", stored_action="chosen"),
+    Point("the twin's own devices", COUNTED, assumption="A40", evaluation={"devices": "the twin's"}),
+    Point("exploring when deployed", assumption="A41", evaluation={"exploring": True}),
+    Point("DDQN: exploring when deployed", ("DDQN",), assumption="A41", evaluation={"exploring": True}),
+    Point(
+        "LPWPO: savable tasks alone are overload",
+        ("LPWPO",),
+        assumption="A42",
+        settings={"overload": "savable tasks"},
+    ),
+    _algorithm_1("A43", "one-shot, f of after the removals", reading="one-shot", one_shot_cpu="after"),
 )
 
 
@@ -419,7 +429,7 @@ BEYOND = {
     "assumptions": Experiment(
         "One alternative to each default",
         (
-            Point("default", (*WITH_CONTROLS, "DDQN")),
+            Point("default", (*WITH_CONTROLS, "DDQN", "LPWPO")),
             *(Point(one.name, one.agents, **one.setup()) for one in ALTERNATIVES),
         ),
         presets=("calibrated",),

@@ -42,7 +42,7 @@ def register(path: Path = REGISTER) -> pd.DataFrame:
 
 
 def income_effects(table: pd.DataFrame) -> pd.DataFrame:
-    """What each alternative changes of the income at the defaults, of INTO trained under it (of DDQN where it is hers).
+    """What each alternative changes of the income at the defaults: INTO's, trained under it, or its own agent's.
 
     Seeds are compared with themselves: both trainings have the same streams and are evaluated in the same world.
 
@@ -53,7 +53,7 @@ def income_effects(table: pd.DataFrame) -> pd.DataFrame:
         Columns assumption, choice, agent, mean, low, high (shares of the income under the defaults, with their 95 %
         interval over seeds) and seeds.
     """
-    incomes = {agent: means(table, agent=agent) for agent in ("INTO", "DDQN")}
+    incomes = {agent: means(table, agent=agent) for agent in {one.agents[0] for one in ALTERNATIVES}}
     rows = []
     for one in ALTERNATIVES:
         agent = one.agents[0]

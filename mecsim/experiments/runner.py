@@ -105,7 +105,8 @@ def _differing(run: Run, profile: str) -> str:
     own = [name for name, value in run.settings.items() if usual.get(name) != value]
     shift = [f"then {name}" for name in run.shift]
     slots = [] if run.slots in (0, scale.slots) else [f"{run.slots} slots"]
-    return ", ".join([*run.changes, *own, *run.refinement, *shift, *run.deviation, *slots]) or "nothing"
+    differing = [*run.changes, *own, *run.refinement, *shift, *run.deviation, *run.evaluation, *slots]
+    return ", ".join(differing) or "nothing"
 
 
 def run_experiments(

@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from functools import cache, cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from mecsim.agents import Agent, AgentName, agent_class, make_agent
+from mecsim.agents import AGENTS, Agent, AgentName, agent_class, make_agent
 from mecsim.experiments.store import BUILD, DATA, NUMERICS, Job, read_json, write_atomically
 from mecsim.refinement import Refinement
 from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
 from mecsim.settings import Changes, FrozenDict, SettingError, Settings
-from mecsim.system import PhysicalSystem, SystemState, outcome
+from mecsim.system import Action, PhysicalSystem, SystemState, outcome
 from mecsim.training import Rollout, rollout, states_met
 from mecsim.twin import Deviation, DigitalTwin
 
@@ -45,8 +45,21 @@ EVALUATED_SLOT_S = 0.001
 Count = Annotated[int, Field(ge=0)]
 
 
+class Evaluation(Settings):
+    """How a frozen agent is evaluated.
+
+    Attributes:
+        devices: are p and, with path loss, the places of the devices drawn anew, as all else in the evaluation world,
+            or are they those of the twin in which the agent trained (A40)?
+        exploring: does an agent that learns go on exploring as when its training ended (A41)?
+    """
+
+    devices: Literal["other", "the twin's"] = "other"
+    exploring: bool = False
+
+
 class Setup(Settings):
-    """What departs from the defaults: in the world, the agent, Algorithm 1 and the twin.
+    """What departs from the defaults: in the world, the agent, Algorithm 1, the twin and the evaluation.
 
     Attributes:
         changes: fields of the scenario that differ from the preset.
@@ -55,6 +68,7 @@ class Setup(Settings):
         shift: scale fields of the scenario that change on the way; the agent is not told.
         deviation: fields of `Deviation`: how the twin differs from the plant, in which the agent trains and from which
             it learns the state of the plant when it is evaluated; by default the twin is perfect.
+        evaluation: fields of `Evaluation` that differ from its defaults.
     """
 
     changes: Changes = FrozenDict()
@@ -62,6 +76,13 @@ class Setup(Settings):
     refinement: Changes = FrozenDict()
     shift: Changes = FrozenDict()
     deviation: Changes = FrozenDict()
+    evaluation: Changes = FrozenDict()
+
+    @model_serializer(mode="wrap")
+    def _as_stored(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `evaluation` where it is empty: what was stored before there was such a field stays current."""
+        fields = handler(self)
+        return fields if self.evaluation else {k: v for k, v in fields.items() if k != "evaluation"}
 
     @field_validator("shift")
     @classmethod
@@ -110,6 +131,17 @@ class Run(Setup):
         """How the twin differs from the plant."""
         return Deviation(**self.deviation)
 
+    def how_evaluated(self) -> Evaluation:
+        """How the frozen agent is evaluated.
+
+        Raises:
+            SettingError: it should go on exploring, and never does.
+        """
+        found = Evaluation(**self.evaluation)
+        if found.exploring and not hasattr(agent_class(self.agent), "explore"):
+            raise SettingError(f"Evaluation.exploring = True is not allowed: {self.agent} never explores.")
+        return found
+
     def make_agent(self) -> Agent:
         """The agent of the run, untrained."""
         settings = self._agent_settings()
@@ -152,7 +184,7 @@ class Run(Setup):
         raises `NUMERICS`; `mecsim check` sees to that.
         """
         settings = self._agent_settings()
-        deviation = _departing(self.twin_deviation())
+        deviation, evaluation = _departing(self.twin_deviation()), _departing(self.how_evaluated())
         return {
             "agent": self.agent,
             "scenario": _departing(self.scenario()),
@@ -163,6 +195,7 @@ class Run(Setup):
             "seed": self.seed,
             **({"shift": _departing(self.shifted()), "shift_at": self.shift_at} if self.shift else {}),
             **({"deviation": deviation} if deviation else {}),
+            **({"evaluation": evaluation} if evaluation else {}),
         }
 
     @cached_property
@@ -296,11 +329,13 @@ def _evaluated(runs: Run | Sequence[Run], agent: Agent) -> tuple[Rollout, dict[t
 
     The latter by metric and slot.
     """
-    scenarios, first = _each(runs, Run.shifted), _first(runs)
-    seeds, deviation = _each(runs, Run.evaluation_seed), first.twin_deviation()
-    plant = PhysicalSystem(scenarios, seeds)
+    first, plant = _first(runs), evaluation_world(runs)
+    deviation = first.twin_deviation()
+    if first.how_evaluated().exploring:
+        agent = Exploring(agent)
     if deviation != Deviation():  # a twin stands between the agent and the reference states
-        return rollout(agent, plant, first.evaluation_slots, DigitalTwin(scenarios, seeds, deviation)), {}
+        twin = DigitalTwin(plant.scenario, _each(runs, Run.evaluation_seed), deviation)
+        return rollout(agent, plant, first.evaluation_slots, twin), {}
     record, in_reference = rollout(agent, plant, first.evaluation_slots), {}
     for state in reference_states(runs):
         in_reference["reference income", state.slot] = outcome(plant.scenario, state, agent.act(state)).income
@@ -321,9 +356,31 @@ def offering(learner: Any, state: SystemState) -> dict[str, Any]:
     return found
 
 
+class Exploring(Agent):
+    """A learner that decides with its exploration and learns nothing."""
+
+    vectorized = True
+
+    def __init__(self, learner: Any) -> None:
+        self.scenario, self.worlds, self._learner = learner.scenario, learner.worlds, learner
+
+    def act(self, state: SystemState) -> Action:
+        return self._learner.explore(state)
+
+
+def evaluation_world(runs: Run | Sequence[Run]) -> PhysicalSystem:
+    """The world in which the frozen agent of a run, or those of a stack, are evaluated."""
+    twins = _first(runs).how_evaluated().devices == "the twin's"
+    return PhysicalSystem(
+        _each(runs, Run.shifted),
+        _each(runs, Run.evaluation_seed),
+        device_seed=_each(runs, lambda run: run.seed) if twins else None,
+    )
+
+
 def reference_states(runs: Run | Sequence[Run]) -> Iterator[SystemState]:
     """States of the evaluation world that do not depend on the run's agent: those that all-on meets."""
-    plant = PhysicalSystem(_each(runs, Run.shifted), _each(runs, Run.evaluation_seed))
+    plant = evaluation_world(runs)
     states = states_met(make_agent("all-on", plant.scenario), plant)
     return islice(states, REFERENCE_EVERY - 1, _first(runs).evaluation_slots, REFERENCE_EVERY)
 
@@ -388,7 +445,9 @@ def _tidy(
         {"slot": "int32", "value": "float32"}
     )
     on_the_way = {
-        name: fields for name, fields in run.setup().items() if fields and name in ("shift", "deviation")
+        name: fields
+        for name, fields in run.setup().items()
+        if fields and name in ("shift", "deviation", "evaluation")
     }
     changed = {**run.changes, **run.settings, **run.refinement, **on_the_way}
     frame = frame.assign(
@@ -406,8 +465,13 @@ def _tidy(
 
 def defaults() -> dict[str, dict[str, Any]]:
     """Every default by record and field, ready for JSON."""
-    records = {"Scenario": Scenario, "Refinement": Refinement, "Deviation": Deviation}
-    records |= {f"{name}Settings": settings_class(name) for name in LEARNERS}
+    records = {
+        "Scenario": Scenario,
+        "Refinement": Refinement,
+        "Deviation": Deviation,
+        "Evaluation": Evaluation,
+    }
+    records |= {kind.__name__: kind for name in AGENTS if (kind := settings_class(name))}
     return {name: record().model_dump(mode="json") for name, record in records.items()}
 
 

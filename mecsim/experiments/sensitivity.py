@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -48,6 +49,7 @@ def choice_job(choice: Point, slots: int = SLOTS, seeds: int = SEEDS) -> Job:
         "refinement": choice.refinement,
         "slots": slots,
         "seeds": seeds,
+        **({"settings": choice.settings} if choice.settings else {}),
     }
     name = re.sub("[^a-z0-9]+", "-", choice.name.lower()).strip("-")
     return Job(f"{name}.parquet", settings, partial(measure, choice, slots, seeds), 0.02 * slots * seeds)
@@ -80,7 +82,10 @@ def measure(choice: Point, slots: int, seeds: int) -> pd.DataFrame:
 
     @cache  # panels share points
     def means(scenario: Scenario, agent: str, seed: int) -> dict[str, float]:
-        rule = make_agent(agent, scenario, refinement=Refinement(**choice.refinement))
+        own: dict[str, Any] = (
+            {"settings": choice.settings} if choice.settings and agent in choice.agents else {}
+        )
+        rule = make_agent(agent, scenario, refinement=Refinement(**choice.refinement), **own)
         return averages(rollout(rule, PhysicalSystem(scenario, EVALUATION_WORLDS + seed), slots))
 
     rows = [

@@ -232,6 +232,7 @@ def algorithm_1(
     hopeless: str = "worst slack",
     f_hat: list[list[float]] | None = None,
     shielded: list[bool] | None = None,
+    one_shot_cpu: str = "before",
 ) -> tuple[Offload, Peer, Cpu]:
     """Algorithm 1.
 
@@ -243,13 +244,14 @@ def algorithm_1(
         hopeless: which task without time goes first (A9).
         f_hat: f as a share of each BS's CPU where the actor decides it (A10); else f is l of (18).
         shielded: tasks that go only after all others of their BS.
+        one_shot_cpu: is f under `one-shot` that of before the removals, or that of after them (A43)?
 
     Returns:
         x, y and f; f is l of (18), or what the actor asked for.
     """
     x, y = nearest_by_task(x_hat, y_hat)  # line 1
     x, y = with_energy(slot, x, y)  # line 2
-    return fit_capacity(slot, x, y, reading, hopeless, f_hat, shielded)
+    return fit_capacity(slot, x, y, reading, hopeless, f_hat, shielded, one_shot_cpu)
 
 
 def fit_capacity(
@@ -260,6 +262,7 @@ def fit_capacity(
     hopeless: str = "worst slack",
     f_hat: list[list[float]] | None = None,
     shielded: list[bool] | None = None,
+    one_shot_cpu: str = "before",
 ) -> tuple[Offload, Peer, Cpu]:
     """Lines 3-8 of Algorithm 1; see `algorithm_1`."""
     x, y = list(x), [list(row) for row in y]
@@ -296,6 +299,8 @@ def fit_capacity(
             lowest = min(upsilon, key=rank)  # line 6
             x[lowest], y[lowest] = 0, [0 for _ in slot.stations]  # line 7
             upsilon.remove(lowest)  # line 8
+    if one_shot_cpu == "after":
+        before = {j: (slack(slot, x, y, j), least_cpu(slot, x, y, j)) for j in slot.tasks}
     f = [[y[j][to] * wanted(j) if y[j][to] else 0.0 for to in slot.stations] for j in slot.tasks]
     return x, y, f
 
