@@ -442,8 +442,13 @@ BEYOND = {
             Point("constant", settings={"reward_slope": 0.0, "reward_offset": 0.5}),
         ),
         presets=("calibrated",),
-        most_seeds=LOOKS[0],
-        decided={"calibrated": LOOKS[0]},
+        decided={"calibrated": 10},
+    ),
+    "processors": Experiment(
+        f"INTO at the defaults, from seed {LOOKS[0]} on trained in stacks on a GPU",
+        (Point("default"),),
+        presets=("calibrated",),
+        decided={"calibrated": LOOKS[1]},
     ),
     "change-clipped": Experiment(
         "The award of BS-1's tasks triples halfway, and inputs are clipped to [-1, 1] (A38)",
