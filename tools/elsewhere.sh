@@ -25,6 +25,7 @@ if [ -n "$wheels" ]; then
         --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
         -c "$project/constraints.txt" --dest "$parcel/wheels" $wheels
 fi
+git -C "$project" describe --always --dirty --exclude='*' --abbrev=12 >"$parcel/revision"
 cat >"$parcel/compute" <<'END'
 #!/bin/sh
 # mecsim compute, with what lies beside this file; results go to data/runs beside it, and what is there is not done again.
@@ -37,7 +38,8 @@ if [ ! -d "$here/site" ]; then
     mv "$here/site.part" "$here/site"
 fi
 PYTHONPATH=$here/site${PYTHONPATH:+:$PYTHONPATH}
-export PYTHONPATH
+MECSIM_REVISION=$(cat "$here/revision")
+export PYTHONPATH MECSIM_REVISION
 cd "$here"
 exec "$python" -P -m mecsim --data "$here/data" compute "$here/todo.json" "$@"
 END

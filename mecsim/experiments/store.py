@@ -31,6 +31,7 @@ NUMERICS = 2
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout that this package lies in, or where it is installed."""
 DATA_VARIABLE = "MECSIM_DATA"
+REVISION_VARIABLE = "MECSIM_REVISION"
 
 
 def _is_project(folder: Path) -> bool:
@@ -131,7 +132,10 @@ def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def _revision() -> str:
-    """The commit of the code that this process loaded, marked where mecsim/ differs; "unknown" outside a checkout."""
+    """The commit of the code that this process loaded, marked where mecsim/ differs.
+
+    Outside a checkout it is what `REVISION_VARIABLE` says, or "unknown".
+    """
     git = [
         "git",
         f"--git-dir={ROOT / '.git'}",
@@ -142,7 +146,7 @@ def _revision() -> str:
         head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], check=True, **about)
         changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "mecsim"], **about)
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get(REVISION_VARIABLE, "unknown")
     return f"{head.stdout.strip()}{'-dirty' if changed.returncode else ''}"
 
 
