@@ -146,5 +146,5 @@ def test_the_script_packs_and_its_parcel_computes(tmp_path) -> None:
         assert script(parcel / "compute", "--device", "cuda").returncode == 0
         *install, computed = log.read_text().splitlines()
         assert len(install) == installs
-        words = f"-m mecsim --data {parcel}/data compute {parcel}/todo.json --device cuda"
+        words = f"-P -m mecsim --data {parcel}/data compute {parcel}/todo.json --device cuda"
         assert computed == f"{parcel}/site:/x: {words}"

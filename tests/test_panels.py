@@ -65,7 +65,7 @@ def test_fig6_retrains_the_learners_at_every_point_and_compares_all_algorithms()
         (["assumptions"], "calibrated", 3),
         (["assumptions", "fig3a"], "calibrated", 5),
         (["unlearnt"], "printed", 20),
-        (["rewards"], "calibrated", 20),
+        (["rewards"], "calibrated", 10),
     ],
 )
 def test_five_seeds_are_wanted_of_calibrated_and_three_of_printed_and_of_what_goes_beyond_the_paper(
@@ -125,7 +125,7 @@ class TestBeyondThePaper:
         assert len(set(labels)) == len(labels)
         for preset in EXPERIMENTS[name].presets:
             runs = runs_of([name], "paper", preset, seeds=1)
-            assert len({run.key for run in runs}) == len(runs) > 1
+            assert len({run.key for run in runs}) == len(runs) > 0
             assert all(run.make_agent() for run in runs if run.slots == 0)
 
     @pytest.mark.parametrize("name", BY_RULES)
@@ -140,7 +140,7 @@ class TestBeyondThePaper:
 
     def test_the_shared_points_cost_nothing(self):
         default = Run(agent="INTO").key
-        for name in ("ablations", "assumptions", "rewards", "into-in-twins"):
+        for name in ("ablations", "assumptions", "rewards", "processors", "into-in-twins"):
             assert default in {run.key for run in runs_of([name])}
 
     def test_every_alternative_differs_from_the_default(self):
