@@ -211,6 +211,16 @@ class TestEither:
                 agent = fresh
         assert moved == [[slot in (2, 5)] * len(targets) for slot in range(7)]
 
+    def test_a_checkpoint_of_before_a34_can_be_read(self, name) -> None:
+        agent, again = experienced(name), small(name)
+        agent.learn()
+        position = agent.position()
+        del position["updates"]
+        again.restore(agent.tensors(), position)
+        for one in (agent, again):
+            one.learn()
+        assert bits(again) == bits(agent)
+
     @pytest.mark.parametrize("sampling", ["with replacement", "without replacement"])
     def test_a_mini_batch_may_hold_a_tuple_once_alone_a36(self, name, sampling, monkeypatch) -> None:
         agent, seen = experienced(name, slots=9, sampling=sampling), []

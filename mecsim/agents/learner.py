@@ -232,7 +232,7 @@ class Learner(Agent):
         self.diverged = dict(position.get("diverged", ()))
         self._updates = position.get(
             "updates", 0
-        )  # not in checkpoints of before A34, where it does not matter
+        )  # an older checkpoint has targets that follow in every slot
         for name, network in self.networks.items():
             network.load_state_dict(_under(f"network/{name}", tensors))
         for name, optimiser in self.optimisers.items():
