@@ -82,7 +82,9 @@ class Setup(Settings):
     def _as_stored(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without `evaluation` where it is empty: what was stored before there was such a field stays current."""
         fields = handler(self)
-        return fields if self.evaluation else {k: v for k, v in fields.items() if k != "evaluation"}
+        if not self.evaluation:
+            fields.pop("evaluation", None)
+        return fields
 
     @field_validator("shift")
     @classmethod
