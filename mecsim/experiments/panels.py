@@ -62,6 +62,9 @@ BANDWIDTH = Sweep(
 PRESETS = ("calibrated", "printed")
 """The scenarios that every figure is shown under."""
 
+BOTH = dict.fromkeys(PRESETS, LOOKS[0])
+"""The seeds of what is decided under both presets."""
+
 FEW_SEEDS = 3
 """Seeds of what goes beyond the paper, where trainings or bounds are many."""
 
@@ -379,9 +382,13 @@ def _panel(title: str, sweep: Sweep, agents: tuple[str, ...]) -> Experiment:
 
 
 SECTION_V = {
-    "fig3a": Experiment("Learning rate", tuple(_learning_rate(rate) for rate in (1e-4, 1e-3, 1e-2))),
+    "fig3a": Experiment(
+        "Learning rate", tuple(_learning_rate(rate) for rate in (1e-4, 1e-3, 1e-2)), decided=BOTH
+    ),
     "fig3b": Experiment(
-        "Discount factor", tuple(Point(f"{g:g}", settings={"gamma": g}) for g in (0.99, 0.79, 0.59))
+        "Discount factor",
+        tuple(Point(f"{g:g}", settings={"gamma": g}) for g in (0.99, 0.79, 0.59)),
+        decided=BOTH,
     ),
     "fig4a": _panel("Award of BS-1's tasks", AWARD, COUNTED),
     "fig4b": _panel("Density of BS-2's and BS-3's tasks", DENSITY, COUNTED),
@@ -400,11 +407,12 @@ SECTION_V = {
             *_halfway(AWARD.changes(3.0)),
             Point(CONTROL, late=True, shift=AWARD.changes(3.0)),
         ),
+        decided=BOTH,
     ),
     "unlearnt": Experiment(
         "Agents that do not learn, over the training slots (C2)",
         tuple(Point(agent, (agent,), watched=True) for agent in ("all-on", "OLNPO", "untrained", "thrifty")),
-        decided={"calibrated": LOOKS[0], "printed": LOOKS[0]},
+        decided=BOTH,
     ),
 }
 """The panels of section V, and what its other claims need."""
