@@ -43,7 +43,7 @@ def stored(monkeypatch):
     """Puts one table in the place of every stored experiment."""
 
     def put(table):
-        monkeypatch.setattr(claims, "together", lambda names, preset: dict.fromkeys(names, table))
+        monkeypatch.setattr(claims, "results", lambda name, preset: table)
 
     return put
 
@@ -261,6 +261,16 @@ def test_a_rule_comes_out_each_way(stored, claim, table, expected):
 def test_the_effect_of_c15_is_the_smallest_lead(stored):
     stored(behind(2.0))
     assert claims.rule_on("C15").effect == pytest.approx(np.mean(TEN[:, 0] / (TEN[:, 0] - 1.0)) - 1.0)
+
+
+def test_each_part_is_judged_by_the_seeds_that_it_has(monkeypatch):
+    apart = {"fig6a": behind(2.0), "fig6b": behind(np.array([2.0, 2.0, -0.5, 2.0]))}
+    apart["fig6a"] = apart["fig6a"].query("seed > 0")
+    monkeypatch.setattr(claims, "results", lambda name, preset: apart.get(name, apart["fig6a"]))
+    whole = claims.rule_on("C15")
+    assert (whole.verdict, whole.seeds) == ("not reproduced", 3)
+    apart["fig6b"] = apart["fig6a"]
+    assert claims.rule_on("C15").seeds == 2
 
 
 def test_there_is_a_rule_for_each_of_the_twenty_claims_of_which_two_have_two_parts():

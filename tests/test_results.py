@@ -1,5 +1,7 @@
 """What is read from stored runs: which seeds count, as what arrays, and what is computed for a notebook instead."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from mecsim.experiments import checks
 from mecsim.experiments import results as stored
 from mecsim.experiments.claims import claims_table, rule_on
-from mecsim.experiments.panels import PROFILES, Profile, RunStore, runs_of
+from mecsim.experiments.panels import EXPERIMENTS, PROFILES, Profile, RunStore, runs_of
 from mecsim.experiments.results import MissingRuns, results, results_for, stored_seeds
 from mecsim.experiments.runs import path_of
 from mecsim.experiments.store import table_bytes, write_atomically
@@ -20,6 +22,8 @@ TINY = {"INTO": {"actor_hidden": (4, 4), "critic_hidden": (4, 4)}, "DDQN": {"hid
 def folder(tmp_path, monkeypatch):
     """The folder of a paper profile of three seeds, two of them under `printed`."""
     monkeypatch.setitem(PROFILES, "paper", Profile(3, 0, 1, tmp_path, TINY, {"printed": 2}))
+    for name, experiment in EXPERIMENTS.items():
+        monkeypatch.setitem(EXPERIMENTS, name, replace(experiment, decided={}))
     return tmp_path
 
 
@@ -53,7 +57,8 @@ def test_a_seed_counts_once_all_its_runs_are_stored(folder):
 
 def test_experiments_are_compared_over_the_seeds_that_all_have(folder):
     put(folder, *runs_of(["fig3b"], "paper"), *runs_of(["change"], "paper", seeds=2))
-    assert [set(table["seed"]) for table in stored.together(["fig3b", "change"]).values()] == [{0, 1}, {0, 1}]
+    tables = stored.shared(map(results, ("fig3b", "change")))
+    assert [set(table["seed"]) for table in tables] == [{0, 1}, {0, 1}]
 
 
 def test_a_preset_without_runs_is_left_out_and_none_at_all_is_an_error(folder):

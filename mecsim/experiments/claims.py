@@ -11,7 +11,7 @@ import pandas as pd
 from mecsim.experiments import margins
 from mecsim.experiments.margins import READINGS, Evidence, Reading
 from mecsim.experiments.panels import COMPARED, FIGURES, PRESETS
-from mecsim.experiments.results import MissingRuns, together
+from mecsim.experiments.results import MissingRuns, results
 from mecsim.experiments.statistics import LOOK_CONFIDENCE, Interval, Verdict, negligible, verdict, weakest
 from mecsim.experiments.store import named
 from mecsim.experiments.studies import STUDIES, studied
@@ -105,7 +105,7 @@ def rule_on(name: str, preset: str = "calibrated", reading: Reading = "frozen") 
     if claim.experiments[0] in STUDIES:
         tables = [studied(study, preset) for study in claim.experiments]
     else:
-        tables = list(together(claim.experiments, preset).values())
+        tables = [results(experiment, preset=preset) for experiment in claim.experiments]
     found, margin = claim.judged(Evidence(tables, preset=preset, reading=reading))
     return Ruling(name, preset, found, *margin)
 

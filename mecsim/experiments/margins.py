@@ -1,13 +1,13 @@
 """What each claim measures: margins that are above 0 where the claim holds.
 
 A function takes the evidence (C18 and C20: the table of their study) and gives one row a seed and one column a part,
-(seeds, parts); a claim holds where all its parts do (see `mecsim.experiments.statistics.weakest`). Only C20 has no
-seeds to compare, and its function gives the interval itself.
+(seeds, parts), NaN where a part lacks a seed that others have; a claim holds where all its parts do (see
+`mecsim.experiments.statistics.weakest`). Only C20 has no seeds to compare, and its function gives the interval itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from mecsim.experiments.panels import AFTER, BEFORE, COMPARED, CONTROL, TRAINED
-from mecsim.experiments.results import by_bs, curves, means, series
+from mecsim.experiments.results import by_bs, curves, means, series, shared
 from mecsim.experiments.statistics import CONFIDENCE, Interval, trailing_mean, trend
 from mecsim.experiments.studies.lookup import ALGORITHM_1, LOOK_UP
 from mecsim.physics import Array
@@ -51,7 +51,7 @@ class Evidence:
     """What a claim is judged by.
 
     Attributes:
-        tables: the results of its experiments over the same seeds, or the table of its study.
+        tables: the results of its experiments, or the table of its study.
         agent: whom the claim is about; a rule may stand for INTO.
         compared: the agents that it is compared with, itself among them.
         preset: the scenario.
@@ -66,7 +66,7 @@ class Evidence:
 
     def income(self, agent: str) -> Array:
         """The mean income of an agent at all points, (seeds, points)."""
-        return np.concatenate([series(table, agent=agent) for table in self.tables], axis=1)
+        return self._side_by_side(lambda table: series(table, agent=agent))
 
     def incomes(self, *but: str) -> Array:
         """The mean incomes of the agents compared, but some, at all points, (seeds, points, agents)."""
@@ -74,11 +74,22 @@ class Evidence:
 
     def by_bs(self, metric: str, agent: str) -> Array:
         """The mean of a metric of an agent at each BS and all points, (seeds, points, n_bs)."""
-        return np.concatenate([by_bs(table, metric, agent) for table in self.tables], axis=1)
+        return self._side_by_side(lambda table: by_bs(table, metric, agent))
 
     def counts(self) -> Array:
         """The offloading devices of the agent at each BS and all points, (seeds, points, n_bs)."""
         return self.by_bs("offloading", self.agent)
+
+    def _side_by_side(self, measured: Callable[[pd.DataFrame], Array]) -> Array:
+        """What is measured at the points of all tables, (seeds, points, ...), NaN for seeds that a table lacks."""
+        seeds = sorted(set().union(*(table["seed"] for table in self.tables)))
+        parts = []
+        for table in self.tables:
+            found = measured(table)
+            part = np.full((len(seeds), *found.shape[1:]), np.nan)
+            part[np.isin(seeds, table["seed"])] = found
+            parts.append(part)
+        return np.concatenate(parts, axis=1)
 
 
 def converged_income(table: pd.DataFrame, reading: Reading) -> dict[str, Array]:
@@ -96,7 +107,7 @@ def income_falls(found: Evidence) -> Array:
 
 def convergences(found: Evidence) -> Array:
     """C2: the slot at which each training curve, held against all-on's, has converged, (seeds, rates)."""
-    trained, unlearnt = found.tables
+    trained, unlearnt = shared(found.tables)
     (against,) = curves(unlearnt, "all-on").values()
     return np.stack([converged_at(incomes, against) for incomes in curves(trained).values()], axis=1)
 

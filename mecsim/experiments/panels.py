@@ -62,7 +62,7 @@ BANDWIDTH = Sweep(
 PRESETS = ("calibrated", "printed")
 """The scenarios that every figure is shown under."""
 
-BOTH = dict.fromkeys(PRESETS, LOOKS[0])
+BOTH: Mapping[str, int] = dict.fromkeys(PRESETS, LOOKS[0])
 """The seeds of what is decided under both presets."""
 
 FEW_SEEDS = 3

@@ -97,11 +97,11 @@ def stored_tables(
     return tables
 
 
-def together(names: Iterable[str], preset: str = "calibrated") -> dict[str, pd.DataFrame]:
-    """The results of several experiments of the paper profile, by name, over the seeds that all of them have."""
-    tables = {name: results(name, preset=preset) for name in names}
-    shared = list(set.intersection(*(set(table["seed"]) for table in tables.values())))
-    return {name: table.loc[table["seed"].isin(shared)] for name, table in tables.items()}
+def shared(tables: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Results over the seeds that all of them have."""
+    tables = list(tables)
+    seeds = list(set.intersection(*(set(table["seed"]) for table in tables)))
+    return [table.loc[table["seed"].isin(seeds)] for table in tables]
 
 
 class Results(NamedTuple):

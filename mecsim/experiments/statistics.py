@@ -67,7 +67,7 @@ def weakest(parts: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     once (Bonferroni).
 
     Args:
-        parts: the margin of every part for every seed, (seeds, parts).
+        parts: the margin of every part for every seed, (seeds, parts), NaN for a seed that a part lacks.
         confidence: of the interval.
 
     Returns:
@@ -86,7 +86,7 @@ def negligible(parts: ArrayLike, matters: ArrayLike, confidence: float = CONFIDE
     parts at once (Bonferroni). A part that holds by little is none of them.
 
     Args:
-        parts: the margin of every part for every seed, (seeds, parts).
+        parts: the margin of every part for every seed, (seeds, parts), NaN for a seed that a part lacks.
         matters: the smallest difference that matters, of each part or of all; 0 where there is none.
         confidence: of the interval.
     """
@@ -98,9 +98,9 @@ def negligible(parts: ArrayLike, matters: ArrayLike, confidence: float = CONFIDE
     return None
 
 
-def _columns(parts: ArrayLike, confidence: float) -> tuple[NDArray, float]:
-    """The margins part by part, (parts, seeds), and the confidence of an interval for all parts at once."""
-    columns = np.asarray(parts, float).T
+def _columns(parts: ArrayLike, confidence: float) -> tuple[list[NDArray], float]:
+    """The margins of each part, and the confidence of an interval for all parts at once."""
+    columns = [part[~np.isnan(part)] for part in np.asarray(parts, float).T]
     return columns, 1.0 - (1.0 - confidence) / len(columns)
 
 
