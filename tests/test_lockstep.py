@@ -19,11 +19,15 @@ from mecsim.agents import make_agent
 from mecsim.agents.learner import Learner
 from mecsim.experiments import checks, lockstep
 from mecsim.experiments.checkpoints import resume, save_checkpoint
+from mecsim.experiments.claims import OF_INCOME
 from mecsim.experiments.cli import app
 from mecsim.experiments.lockstep import Task, compute_stack, divided, fitting, grouped, member_bytes, stacks
+from mecsim.experiments.margins import READINGS, converged_income
 from mecsim.experiments.panels import PROFILES, RunStore, runs_of
+from mecsim.experiments.results import results
 from mecsim.experiments.runs import Run, Together, measure, measure_many, path_of
-from mecsim.experiments.store import read_meta
+from mecsim.experiments.statistics import difference
+from mecsim.experiments.store import CHECKOUT, read_meta
 from mecsim.scenario import Scenario, ScenarioStack
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem
@@ -336,3 +340,22 @@ def test_the_command_computes_stacks_says_where_and_never_asks_their_bits(tmp_pa
     held, failed = checks.restamp([store])
     assert held == []
     assert len([why for why in failed if "was computed on a GPU or with others at once" in why]) == 6
+
+
+def test_what_is_trained_on_a_gpu_is_of_the_distribution_of_what_is_trained_on_a_cpu() -> None:
+    """By the stored runs: 20 seeds of INTO at the defaults on each, the same seeds on neither."""
+    table = results("processors")
+    devices = {
+        run.seed: read_meta(path_of(run, PROFILES["paper"].folder)).get("computed_on", {}).get("device")
+        for run in runs_of(["processors"], "paper")
+    }
+    assert devices == {seed: None if seed < 20 else "cuda" for seed in range(40)}
+    assert CHECKOUT
+    told = (CHECKOUT / "CLUSTER.md").read_text(encoding="utf-8")
+    for reading in READINGS:
+        (incomes,) = converged_income(table, reading).values()
+        found = difference(incomes[20:], incomes[:20])
+        assert found.low < 0 < found.high
+        assert abs(found.mean) < OF_INCOME
+        assert found.p > 0.05
+        assert f"{found.mean:+.2%} [{found.low:+.2%}, {found.high:+.2%}], p = {found.p:.2f}" in told

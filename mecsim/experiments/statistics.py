@@ -44,6 +44,32 @@ def interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     return Interval(mean, mean - reach, mean + reach, array.size)
 
 
+class Difference(NamedTuple):
+    """How one sample differs from another.
+
+    Attributes:
+        mean, low, high: difference of the means with its 95 % interval (Welch), as shares of the other's mean.
+        p: how likely the samples would differ at least so much if they came from one distribution (Kolmogorov-Smirnov).
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+def difference(one: ArrayLike, other: ArrayLike) -> Difference:
+    """How two samples differ, in their means and as a whole."""
+    level = float(np.mean(other))
+    reach = stats.ttest_ind(one, other, equal_var=False).confidence_interval(CONFIDENCE)
+    return Difference(
+        float(np.mean(one)) / level - 1.0,
+        float(reach.low) / level,
+        float(reach.high) / level,
+        float(stats.ks_2samp(one, other).pvalue),
+    )
+
+
 @cache
 def _quantile(confidence: float, size: int) -> float:
     """Student's, at the upper end of an interval over so many values."""
