@@ -1,10 +1,11 @@
-"""The study of INTO's drift: why the actor comes to offer every task, shown with the critic's own slopes.
+"""The study of INTO's drift: how the actor comes to offer every task, with the critic's own slopes.
 
-Two readings are told apart. Either the critic has learnt from executed actions that more ones mean more income, or its
-slope in every x is what lifts Q from its start near 0 to the discounted sum of rewards: (19) raises every weight of an
-input that is mostly above 0. The second needs no relation between actions and income at all, and turns round where
+Two readings are looked at. The critic may have learnt from executed actions that more ones mean more income. Or its
+slope in every x lifts Q from its start near 0 to the discounted sum of rewards: (19) can raise every weight of an input
+that is mostly above 0. The second needs no relation between actions and income at all, and would turn round where
 rewards are below 0. So INTO is also trained on rewards that say nothing about the action, and on the same rewards less
-a constant, with which every policy keeps its rank.
+a constant, with which every policy keeps its rank. Neither reading alone fits what came out: the experiment "rewards"
+has more constants, and notebook 11 says what both show.
 """
 
 from __future__ import annotations
