@@ -330,8 +330,9 @@ def claims_table(presets: tuple[str, ...] = PRESETS) -> str:
             return "runs are missing"
         return f"{ruling.verdict}{CLAIMS[name].mark(preset)} ({ruling.seeds} seeds)"
 
-    rows = [("claim", "source", "the paper says", *presets)]
+    rows = [("claim", *presets, "the paper says")]
     for name, claim in CLAIMS.items():
-        rows.append((name, claim.source, claim.statement, *(told(name, preset) for preset in presets)))
+        verdicts = (told(name, preset) for preset in presets)
+        rows.append((name, *verdicts, f"{claim.statement} ({claim.source})"))
     header, *lines = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join((header, "|---" * len(rows[0]) + "|", *lines))

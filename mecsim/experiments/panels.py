@@ -377,8 +377,9 @@ def _devices(share: float) -> Point:
     return Point(str(sum(devices)), LEARNERS, changes=changes, x=float(sum(devices)))
 
 
-def _panel(title: str, sweep: Sweep, agents: tuple[str, ...]) -> Experiment:
-    return Experiment(title, along(sweep, agents), sweep.axis)
+def _panel(title: str, sweep: Sweep, agents: tuple[str, ...], *decided: str) -> Experiment:
+    seeds = dict.fromkeys(decided, LOOKS[0])
+    return Experiment(title, along(sweep, agents), sweep.axis, decided=seeds)
 
 
 SECTION_V = {
@@ -390,12 +391,12 @@ SECTION_V = {
         tuple(Point(f"{g:g}", settings={"gamma": g}) for g in (0.99, 0.79, 0.59)),
         decided=BOTH,
     ),
-    "fig4a": _panel("Award of BS-1's tasks", AWARD, COUNTED),
+    "fig4a": _panel("Award of BS-1's tasks", AWARD, COUNTED, "calibrated"),
     "fig4b": _panel("Density of BS-2's and BS-3's tasks", DENSITY, COUNTED),
     "fig5a": _panel("Channel gain", GAIN, COUNTED),
     "fig5b": _panel("Harvested energy", HARVEST, COUNTED),
     "fig6a": _panel("Task size", SIZE, EVERYONE),
-    "fig6b": _panel("Computing capacity", CPU, EVERYONE),
+    "fig6b": _panel("Computing capacity", CPU, EVERYONE, "calibrated"),
     "fig6c": _panel("Deadlines", DEADLINE, EVERYONE),
     "fig6d": _panel("Bandwidth", BANDWIDTH, EVERYONE),
     "devices": Experiment(
