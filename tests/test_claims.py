@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mecsim.experiments import claims
+from mecsim.experiments import claims, margins
 from mecsim.experiments.margins import (
     FLAT,
     Evidence,
@@ -14,9 +14,12 @@ from mecsim.experiments.margins import (
     flattens,
     ordered,
 )
-from mecsim.experiments.panels import AFTER, BEFORE, CONTROL, PRESETS, TRAINED
+from mecsim.experiments.panels import AFTER, BEFORE, CONTROL, FIGURES, PRESETS, PROFILES, TRAINED
 from mecsim.experiments.results import COLUMNS, curves, results
-from mecsim.experiments.store import ROOT
+from mecsim.experiments.runs import Run, path_of
+from mecsim.experiments.standings import LONG_RUN_BOUND, standings
+from mecsim.experiments.statistics import interval
+from mecsim.experiments.store import ROOT, read_table
 
 RATES = ("0.0001", "0.001", "0.01")
 PLACES = ("1", "2", "3", "4")
@@ -261,6 +264,29 @@ def test_a_rule_comes_out_each_way(stored, claim, table, expected):
 def test_the_effect_of_c15_is_the_smallest_lead(stored):
     stored(behind(2.0))
     assert claims.rule_on("C15").effect == pytest.approx(np.mean(TEN[:, 0] / (TEN[:, 0] - 1.0)) - 1.0)
+
+
+def test_the_readme_s_first_screen_says_what_the_runs_say():
+    """What the claims themselves do not tell: how far behind all-on INTO is, its lead, and the shares of the bounds."""
+    told = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    def income(agent, preset, seed):
+        run = Run(agent=agent, preset=preset, seed=seed, slots=2000 if agent == "INTO" else 0)
+        table = read_table(path_of(run, PROFILES["paper"].folder))
+        return table.query("metric == 'income' and slot == -1")["value"].item()
+
+    shares = {}
+    for preset in PRESETS:
+        ratio = [income("INTO", preset, seed) / income("all-on", preset, seed) for seed in range(20)]
+        mean, low, high, _ = (100 * (1 - share) for share in interval(ratio))
+        assert f"{mean:.1f} % [{high:.1f}, {low:.1f}] less under `{preset}`" in " ".join(told.split())
+        found = Evidence([results(panel, preset=preset) for panel in FIGURES["fig6"]])
+        ahead = np.nanmean(margins.excess(found).reshape(-1, 28, 3)[..., :2], axis=0)
+        assert round(100 * ahead.max()) == {"calibrated": 3, "printed": -3}[preset]
+        assert preset == "calibrated" or round(100 * ahead.min()) == -16
+        shares[preset] = {one.agent: one.ratio for one in standings(preset) if one.bound == LONG_RUN_BOUND}
+    for agent, words in (("thrifty", "earns {} and {} % of"), ("INTO", "INTO earns {} and {} %")):
+        assert words.format(*(f"{100 * shares[preset][agent]:.0f}" for preset in PRESETS)) in told
 
 
 def test_each_part_is_judged_by_the_seeds_that_it_has(monkeypatch):
