@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
 
 import execute
@@ -7,7 +8,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from reproduce import NotebookRun, reproduce
+from reproduce import NotebookRun, page_of, reproduce
 from typer.testing import CliRunner
 
 from mecsim.experiments import calibration, panels, runner, sensitivity, studies
@@ -53,6 +54,15 @@ def test_a_failure_is_reported_and_does_not_stop_the_rest(notebooks: Path, tmp_p
     assert "One that &lt;fails&gt;" in index
     assert "gamma = 2: too large" in index
     assert "draft" not in index
+
+
+def test_a_drawn_picture_is_in_the_page() -> None:
+    text = "# One\n\n![In words](pictures/slot.svg)"
+    page = page_of(new_notebook(cells=[new_markdown_cell(text)]), "One", ROOT / "notebooks")
+    image = BeautifulSoup(page, "html.parser").find("img")
+    picture = (ROOT / "notebooks/pictures/slot.svg").read_bytes()
+    assert image.attrs["alt"] == "In words"
+    assert image.attrs["src"] == f"data:image/svg+xml;base64,{b64encode(picture).decode()}"
 
 
 def test_the_kernel_is_of_this_python(tmp_path: Path, monkeypatch, foreign_kernels: str) -> None:

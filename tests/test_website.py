@@ -119,6 +119,11 @@ def test_figures_have_alternative_texts(site: Path, pages: Pages) -> None:
     assert any(text.startswith("INTO's lead over LPWPO, OLNPO and DDQN in per cent") for text in texts)
 
 
+def test_the_drawn_pictures_are_on_the_site(site: Path) -> None:
+    drawn = {path.name: path.read_bytes() for path in ROOT.glob("notebooks/pictures/*.svg")}
+    assert drawn.items() <= {path.name: path.read_bytes() for path in site.glob("_images/*.svg")}.items()
+
+
 def test_equations_need_no_network(site: Path, pages: Pages) -> None:
     page = pages[site / "notebooks/01_system_model.html"]
     equations = [equation.get_text() for equation in page.find_all("div", class_="math")]

@@ -43,6 +43,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for path in arguments.notebooks:
             shutil.copy(path, folder)
+            if (pictures := path.parent / "pictures").is_dir():
+                shutil.copytree(pictures, Path(folder, "pictures"), dirs_exist_ok=True)
         with jupyterlab(Path(folder)) as address, chromium() as page:
             for path in arguments.notebooks:
                 panel = open_notebook(page, address, path.name)

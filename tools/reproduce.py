@@ -111,7 +111,7 @@ def run_notebook(path: Path, out: Path) -> NotebookRun:
     notebook = nbformat.read(executed if executed.exists() else path, as_version=4)
     title = title_of(notebook, default=path.stem)
     figures = extract_figures(notebook, out, path.stem)
-    write_atomically(out / "html" / f"{path.stem}.html", page_of(notebook, title).encode())
+    write_atomically(out / "html" / f"{path.stem}.html", page_of(notebook, title, path.parent).encode())
     return NotebookRun(path.stem, title, duration_s, error, figures)
 
 
@@ -120,14 +120,17 @@ def literal(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def page_of(notebook: NotebookNode, title: str) -> str:
-    """A notebook as an HTML page in a folder beside MathJax's."""
+def page_of(notebook: NotebookNode, title: str, folder: Path) -> str:
+    """A notebook of a folder as an HTML page beside MathJax's folder, with its pictures in the page."""
     strip_widgets(notebook)
     describe_figures(notebook, title)
     exporter = HTMLExporter(
-        template_name="classic", raw_template=PAGE, mathjax_url=f"../mathjax/{MATHJAX_JS}"
+        template_name="classic",
+        raw_template=PAGE,
+        mathjax_url=f"../mathjax/{MATHJAX_JS}",
+        embed_images=True,
     )
-    return exporter.from_notebook_node(notebook, {"metadata": {"name": title}})[0]
+    return exporter.from_notebook_node(notebook, {"metadata": {"name": title, "path": str(folder)}})[0]
 
 
 def extract_figures(notebook: NotebookNode, out: Path, name: str) -> tuple[str, ...]:
