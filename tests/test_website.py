@@ -68,7 +68,7 @@ def test_every_page_is_there(site: Path, pages: Pages) -> None:
 
 def test_the_index_has_picture_notebooks_and_claims(site: Path, pages: Pages) -> None:
     index = pages[site / "index.html"]
-    assert index.find("img", src=re.compile(r"fig3\.png$"))["alt"].startswith("Fig. 3 reproduced")
+    assert "physical network" in index.find("img", src=re.compile(r"network\.svg$"))["alt"]
     rows = [row.get_text(" ", strip=True) for row in index.find_all("tr")]
     for start in (*NOTEBOOKS, "C1 ", "C20 "):
         assert any(row.startswith(start) for row in rows), start
