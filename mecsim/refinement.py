@@ -30,7 +30,7 @@ class Refinement(Settings):
             it is worth: a task without the energy is then sent in vain (A23).
         stations: in what order line 3 visits the BSs (A27).
         one_shot_cpu: under `one-shot`, is l of a kept task that of before the removals, as its priority is, or that of
-            after them (A43)?
+            after them (A42)?
     """
 
     reading: Literal["reassess", "one-shot"] = "reassess"

@@ -60,8 +60,8 @@ def test_fig6_retrains_the_learners_at_every_point_and_compares_all_algorithms()
 @pytest.mark.parametrize(
     ("names", "preset", "seeds"),
     [
-        (["fig4a"], "calibrated", 5),
-        (["fig4a"], "printed", 3),
+        (["fig4b"], "calibrated", 5),
+        (["fig5a"], "printed", 3),
         (["assumptions"], "calibrated", 3),
         (["assumptions", "fig6c"], "calibrated", 5),
         (["unlearnt"], "printed", 20),

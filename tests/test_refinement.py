@@ -265,7 +265,7 @@ class TestByHand:
     def test_f_under_one_shot_is_that_of_before_the_removals_or_of_after_them(
         self, reading, one_shot_cpu, uplink_s
     ) -> None:
-        """One of two tasks that hear each other goes; the other then has 0.5 s for its 5e8 cycles (A43)."""
+        """One of two tasks that hear each other goes; the other then has 0.5 s for its 5e8 cycles (A42)."""
         scenario, state = one_cell(2)
         scenario = scenario.replace(interference=1.0)
         state = replace(state, cpu_hz=np.array([1.2e9]), award=np.array([1.0, 2.0]))

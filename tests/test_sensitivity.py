@@ -53,7 +53,7 @@ def test_choices_have_files_of_their_own_and_only_those_that_rules_can_tell():
 
 
 def test_settings_go_to_the_rule_that_they_are_of():
-    savable = next(one for one in ALTERNATIVES if one.assumption == "A42")
+    savable = next(one for one in ALTERNATIVES if one.assumption == "A41")
     crowded = {"interference": 1.0, "initial_energy_j": 1.0}
     usual, other = (
         sensitivity.measure(choice.replace(changes=crowded), 1, 1)

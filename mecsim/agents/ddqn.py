@@ -86,7 +86,6 @@ class DDQN(Learner):
         devices = self.scenario.n_devices
         random = self.exploration.each(lambda draws: draws.random(devices)) < self.epsilon
         chance = self.exploration.each(lambda draws: draws.integers(self._choices, size=devices))
-        self._explored += 1
         self._choice = np.where(random, chance, self._best(state))
         return refine_discrete(self.scenario, state, self._choice - 1, self.refinement)
 
@@ -100,6 +99,7 @@ class DDQN(Learner):
     def remember(self, state: SystemState, action: Action, income: Any, next_state: SystemState) -> None:
         executed = self.settings.stored_action == "executed"
         stored = action.placement + 1 if executed else self._choice
+        self._explored += 1
         self.replay.store(self.vector(state), stored, self.reward(income), self.vector(next_state))
 
     def update(self, batch: Batch) -> None:

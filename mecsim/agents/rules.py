@@ -32,7 +32,7 @@ class LPWPOSettings(Settings):
 
     Attributes:
         overload: which tasks that a BS had to discard of its own bar it from helping: any, or savable ones alone, whose
-            uplink would leave time to compute, beside the devices of the cell that are served (A42)? Only such a task
+            uplink would leave time to compute, beside the devices of the cell that are served (A41)? Only such a task
             is then dealt to a helper.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from mecsim.experiments import margins
@@ -65,7 +66,7 @@ class Claim:
 
     def judged(self, evidence: Evidence) -> tuple[Verdict, Interval]:
         """The verdict of one look, and the interval of the part that decides it."""
-        found = self.measure(evidence)
+        found = self._measured(evidence)
         if isinstance(found, Interval):
             return verdict(found), found
         margin = weakest(found, LOOK_CONFIDENCE)
@@ -76,8 +77,14 @@ class Claim:
 
     def margin(self, evidence: Evidence) -> Interval:
         """The margin of the claim's weakest part with its interval over seeds."""
-        found = self.measure(evidence)
+        found = self._measured(evidence)
         return found if isinstance(found, Interval) else weakest(found)
+
+    def _measured(self, evidence: Evidence) -> Array | Interval:
+        with np.errstate(
+            divide="raise", invalid="raise"
+        ):  # a NaN is a seed that a part lacks, and nothing else
+            return self.measure(evidence)
 
     def mark(self, preset: str) -> str:
         """What stands behind a verdict that the choice of the preset made likely."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mecsim.experiments.runs import Run
+from mecsim.experiments.runs import DEFAULTS, Run, record_defaults
 from mecsim.experiments.store import (
     NUMERICS,
     DamagedFile,
@@ -82,6 +82,7 @@ def merge(folder: Path, store: Store) -> Merged:
             write_atomically(store.folder / path.name, path.read_bytes())
             merged.taken.append(path.name)
     store.write_manifest()
+    record_defaults(store.folder.parent / DEFAULTS.name)
     return merged
 
 

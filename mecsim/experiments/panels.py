@@ -245,16 +245,16 @@ ALTERNATIVES = (
     _learning("A35", "DDQN: target copied every 100 slots", "DDQN", target_every=100, update_rate=1.0),
     _learning("A36", "mini-batches without replacement", sampling="without replacement"),
     _learning("A37", "DDQN: chosen action stored", "DDQN", stored_action="chosen"),
-    Point("the twin's own devices", COUNTED, assumption="A40", evaluation={"devices": "the twin's"}),
-    Point("exploring when deployed", assumption="A41", evaluation={"exploring": True}),
-    Point("DDQN: exploring when deployed", ("DDQN",), assumption="A41", evaluation={"exploring": True}),
+    Point("the twin's own devices", COUNTED, assumption="A39", evaluation={"devices": "the twin's"}),
+    Point("exploring when deployed", assumption="A40", evaluation={"exploring": True}),
+    Point("DDQN: exploring when deployed", ("DDQN",), assumption="A40", evaluation={"exploring": True}),
     Point(
         "LPWPO: savable tasks alone are overload",
         ("LPWPO",),
-        assumption="A42",
+        assumption="A41",
         settings={"overload": "savable tasks"},
     ),
-    _algorithm_1("A43", "one-shot, f of after the removals", reading="one-shot", one_shot_cpu="after"),
+    _algorithm_1("A42", "one-shot, f of after the removals", reading="one-shot", one_shot_cpu="after"),
 )
 
 

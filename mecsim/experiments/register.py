@@ -89,7 +89,8 @@ def effects_table() -> str:
     changes = verdict_changes()
     lines = ["| alternative | INTO's income | other verdicts, all-on in INTO's place |", "|---" * 3 + "|"]
     for one in ALTERNATIVES:
-        verdicts = ", ".join(changes.get(one.name, ["no rule can tell"])) or "none"
+        untold = "not asked" if "all-on" in one.agents else "no rule can tell"
+        verdicts = ", ".join(changes.get(one.name, [untold])) or "none"
         lines.append(f"| {one.name} | {incomes.get(one.name, 'not computed yet')} | {verdicts} |")
     return "\n".join(lines)
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from mecsim.agents import AGENTS, Agent, AgentName, agent_class, make_agent
+from mecsim.agents import Agent, AgentName, agent_class, make_agent
 from mecsim.experiments.store import BUILD, DATA, NUMERICS, Job, read_json, write_atomically
 from mecsim.refinement import Refinement
 from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
@@ -50,8 +50,8 @@ class Evaluation(Settings):
 
     Attributes:
         devices: are p and, with path loss, the places of the devices drawn anew, as all else in the evaluation world,
-            or are they those of the twin in which the agent trained (A40)?
-        exploring: does an agent that learns go on exploring as when its training ended (A41)?
+            or are they those of the twin in which the agent trained (A39)?
+        exploring: does an agent that learns go on exploring as when its training ended (A40)?
     """
 
     devices: Literal["other", "the twin's"] = "other"
@@ -140,8 +140,10 @@ class Run(Setup):
             SettingError: it should go on exploring, and never does.
         """
         found = Evaluation(**self.evaluation)
-        if found.exploring and not hasattr(agent_class(self.agent), "explore"):
-            raise SettingError(f"Evaluation.exploring = True is not allowed: {self.agent} never explores.")
+        if found.exploring and not self.is_training:
+            raise SettingError(
+                f"Evaluation.exploring = True is not allowed: {self.agent} does not explore here."
+            )
         return found
 
     def make_agent(self) -> Agent:
@@ -331,17 +333,17 @@ def _evaluated(runs: Run | Sequence[Run], agent: Agent) -> tuple[Rollout, dict[t
 
     The latter by metric and slot.
     """
-    first, plant = _first(runs), evaluation_world(runs)
+    first, plant, learner = _first(runs), evaluation_world(runs), agent
     deviation = first.twin_deviation()
     if first.how_evaluated().exploring:
-        agent = Exploring(agent)
+        agent = Exploring(learner)
     if deviation != Deviation():  # a twin stands between the agent and the reference states
         twin = DigitalTwin(plant.scenario, _each(runs, Run.evaluation_seed), deviation)
         return rollout(agent, plant, first.evaluation_slots, twin), {}
     record, in_reference = rollout(agent, plant, first.evaluation_slots), {}
     for state in reference_states(runs):
         in_reference["reference income", state.slot] = outcome(plant.scenario, state, agent.act(state)).income
-        for metric, value in offering(agent, state).items() if first.is_retold else ():
+        for metric, value in offering(learner, state).items() if first.is_retold else ():
             in_reference[metric, state.slot] = value
     return record, in_reference
 
@@ -473,7 +475,7 @@ def defaults() -> dict[str, dict[str, Any]]:
         "Deviation": Deviation,
         "Evaluation": Evaluation,
     }
-    records |= {kind.__name__: kind for name in AGENTS if (kind := settings_class(name))}
+    records |= {f"{name}Settings": settings_class(name) for name in ("LPWPO", *LEARNERS)}
     return {name: record().model_dump(mode="json") for name, record in records.items()}
 
 

@@ -244,7 +244,7 @@ def algorithm_1(
         hopeless: which task without time goes first (A9).
         f_hat: f as a share of each BS's CPU where the actor decides it (A10); else f is l of (18).
         shielded: tasks that go only after all others of their BS.
-        one_shot_cpu: is f under `one-shot` that of before the removals, or that of after them (A43)?
+        one_shot_cpu: is f under `one-shot` that of before the removals, or that of after them (A42)?
 
     Returns:
         x, y and f; f is l of (18), or what the actor asked for.
