@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from base64 import b64encode
@@ -8,7 +9,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from reproduce import NotebookRun, page_of, reproduce
+from reproduce import NOTEBOOKS, NUMBERED, NotebookRun, page_of, reproduce
 from typer.testing import CliRunner
 
 from mecsim.experiments import calibration, panels, runner, sensitivity, studies
@@ -33,6 +34,16 @@ def notebooks(tmp_path: Path) -> Path:
     write_notebook(folder / "01_works.ipynb", "One that works", PLOT)
     write_notebook(folder / "draft.ipynb", "Not numbered", "print('draft')")
     return folder
+
+
+def test_every_notebook_is_run_and_listed_in_the_readme_and_at_the_start() -> None:
+    names = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
+    assert sorted(path.name for path in NOTEBOOKS.glob(NUMBERED)) == names
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| \[.*\]\(notebooks/(.*?)\)", readme, flags=re.MULTILINE) == names
+    start = nbformat.read(NOTEBOOKS / names[0], as_version=4).cells
+    listed = re.findall(r"^\| \[.*?\]\((.*?)\)", "\n".join(cell.source for cell in start), flags=re.MULTILINE)
+    assert listed == names[1:]
 
 
 def test_a_failure_is_reported_and_does_not_stop_the_rest(notebooks: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from mecsim.experiments.kernels import OwnKernel
 from mecsim.experiments.store import ROOT, ensure_writable, write_atomically
 
 NOTEBOOKS = ROOT / "notebooks"
-NUMBERED = "[0-9][0-9]_*.ipynb"
+NUMBERED = "[0-9][0-9]*.ipynb"
 INDEX = Template(
     Path(__file__).with_name("index.html.j2").read_text(encoding="utf-8"), autoescape=True, trim_blocks=True
 )
