@@ -18,6 +18,12 @@ LONG_CELLS = 2  # a notebook may have this many cells of more than the usual len
 SECTIONS = ("Summary", "Where we differ from the paper", "Exercises")
 LOCAL = re.compile(r"(?<![\w.])(/work|/home|/root|/tmp|/Users|/var/folders)/|site-packages|[A-Z]:\\\\")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
+NO_PROSE = re.compile(
+    r"`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|!?\[(?:[^\[\]]|\[[^\]]*\])*\]\([^)]*\)|^(?:#|\*Figure)[^\n]*$",
+    re.S | re.M,
+)
+MENTION = re.compile(r"\b[Nn]otebooks? \d\d|(?<!-)\bA[1-9]\d?\b")
+"""Of a notebook or an assumption; links, captions, headings, code and mathematics are no prose."""
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -107,3 +113,9 @@ def test_opens_with_a_title_and_ends_with_the_usual_sections(path: Path, noteboo
     headings = re.findall(r"^#{2,} +(.*?) *$", markdown(notebook), flags=re.MULTILINE)
     expected = [section for section in SECTIONS if section != SECTIONS[1] or path.stem != "00_start_here"]
     assert [heading for heading in headings if heading in expected] == expected
+
+
+def test_every_mention_of_a_notebook_or_an_assumption_is_a_link(path: Path, notebook: NotebookNode) -> None:
+    own = f"otebook {path.stem.partition('_')[0]}"
+    plain = MENTION.findall(NO_PROSE.sub("", markdown(notebook)))
+    assert [one for one in plain if not one.endswith(own)] == []
