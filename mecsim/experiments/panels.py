@@ -391,7 +391,7 @@ SECTION_V = {
         tuple(Point(f"{g:g}", settings={"gamma": g}) for g in (0.99, 0.79, 0.59)),
         decided=BOTH,
     ),
-    "fig4a": _panel("Award of BS-1's tasks", AWARD, COUNTED, "calibrated"),
+    "fig4a": _panel("Award of BS-1's tasks", AWARD, COUNTED, *PRESETS),
     "fig4b": _panel("Density of BS-2's and BS-3's tasks", DENSITY, COUNTED),
     "fig5a": _panel("Channel gain", GAIN, COUNTED),
     "fig5b": _panel("Harvested energy", HARVEST, COUNTED),
