@@ -15,6 +15,7 @@ from mecsim.experiments.margins import (
     ordered,
 )
 from mecsim.experiments.panels import AFTER, BEFORE, CONTROL, FIGURES, PRESETS, PROFILES, TRAINED
+from mecsim.experiments.register import income_effects
 from mecsim.experiments.results import COLUMNS, curves, results
 from mecsim.experiments.runs import Run, path_of
 from mecsim.experiments.standings import LONG_RUN_BOUND, standings
@@ -289,6 +290,9 @@ def test_the_readme_s_first_screen_says_what_the_runs_say():
         }
         assert words[preset] in " ".join(told.split())
         shares[preset] = {one.agent: one.ratio for one in standings(preset) if one.bound == LONG_RUN_BOUND}
+    copied = income_effects(results("assumptions")).query("assumption == 'A35'").iloc[0]
+    mean, low, high = (f"{100 * copied[name]:.0f}" for name in ("mean", "low", "high"))
+    assert f"DDQN earns {mean} % [{low}, {high}] more" in told
     for agent, words in (("thrifty", "earns {} and {} % of"), ("INTO", "INTO earns {} and {} %")):
         assert words.format(*(f"{100 * shares[preset][agent]:.0f}" for preset in PRESETS)) in told
 
