@@ -392,7 +392,7 @@ SECTION_V = {
         decided=BOTH,
     ),
     "fig4a": _panel("Award of BS-1's tasks", AWARD, COUNTED, *PRESETS),
-    "fig4b": _panel("Density of BS-2's and BS-3's tasks", DENSITY, COUNTED),
+    "fig4b": _panel("Density of BS-2's and BS-3's tasks", DENSITY, COUNTED, "printed"),
     "fig5a": _panel("Channel gain", GAIN, COUNTED),
     "fig5b": _panel("Harvested energy", HARVEST, COUNTED),
     "fig6a": _panel("Task size", SIZE, EVERYONE),
