@@ -60,14 +60,11 @@ class Difference(NamedTuple):
 
 def difference(one: ArrayLike, other: ArrayLike) -> Difference:
     """How two samples differ, in their means and as a whole."""
-    level = float(np.mean(other))
-    reach = stats.ttest_ind(one, other, equal_var=False).confidence_interval(CONFIDENCE)
-    return Difference(
-        float(np.mean(one)) / level - 1.0,
-        float(reach.low) / level,
-        float(reach.high) / level,
-        float(stats.ks_2samp(one, other).pvalue),
-    )
+    first, second = np.asarray(one, float), np.asarray(other, float)
+    level = second.mean()
+    reach = stats.ttest_ind(first, second, equal_var=False).confidence_interval(CONFIDENCE)
+    _, p = stats.ks_2samp(first, second)
+    return Difference(*map(float, (first.mean() / level - 1.0, reach.low / level, reach.high / level, p)))
 
 
 @cache
