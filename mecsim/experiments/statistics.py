@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,8 +63,8 @@ def difference(one: ArrayLike, other: ArrayLike) -> Difference:
     first, second = np.asarray(one, float), np.asarray(other, float)
     level = second.mean()
     reach = stats.ttest_ind(first, second, equal_var=False).confidence_interval(CONFIDENCE)
-    _, p = stats.ks_2samp(first, second)
-    return Difference(*map(float, (first.mean() / level - 1.0, reach.low / level, reach.high / level, p)))
+    alike: Any = stats.ks_2samp(first, second)
+    return Difference(first.mean() / level - 1.0, reach.low / level, reach.high / level, alike.pvalue)
 
 
 @cache
