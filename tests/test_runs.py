@@ -293,7 +293,7 @@ class TestEvaluation:
         ({"evaluation": {"devices": "mine"}}, "Evaluation.devices = 'mine' is not allowed"),
         (
             {"agent": "OLNPO", "settings": {}, "evaluation": {"exploring": True}},
-            "Evaluation.exploring = True is not allowed: OLNPO does not explore here",
+            "Evaluation.exploring = True is not allowed: OLNPO never explores",
         ),
     ],
 )

@@ -140,10 +140,8 @@ class Run(Setup):
             SettingError: it should go on exploring, and never does.
         """
         found = Evaluation(**self.evaluation)
-        if found.exploring and not self.is_training:
-            raise SettingError(
-                f"Evaluation.exploring = True is not allowed: {self.agent} does not explore here."
-            )
+        if found.exploring and self.agent not in LEARNERS:
+            raise SettingError(f"Evaluation.exploring = True is not allowed: {self.agent} never explores.")
         return found
 
     def make_agent(self) -> Agent:
