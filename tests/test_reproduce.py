@@ -1,14 +1,17 @@
 import re
 import subprocess
 import sys
-from base64 import b64encode
+from base64 import b64decode, b64encode
+from io import BytesIO
 from pathlib import Path
 
 import execute
 import nbformat
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
 from reproduce import NOTEBOOKS, NUMBERED, NotebookRun, page_of, reproduce
 from typer.testing import CliRunner
 
@@ -127,3 +130,15 @@ def test_torch_is_left_to_the_kernels() -> None:
         cwd=ROOT / "tools",
         check=True,
     )
+
+
+def test_a_stored_figure_keeps_the_colours_of_its_lines_and_areas_exactly() -> None:
+    shades = np.random.default_rng(0).integers(
+        0, 256, (20, 40, 3), dtype=np.uint8
+    )  # more than a palette holds
+    shades[5:15] = pink = (204, 121, 167)
+    content = BytesIO()
+    Image.fromarray(shades).save(content, "PNG")
+    small = Image.open(BytesIO(b64decode(execute.shrunk(b64encode(content.getvalue()).decode()))))
+    assert small.mode == "P"
+    assert (np.asarray(small.convert("RGB"))[5:15] == pink).all()
