@@ -135,13 +135,14 @@ def test_the_script_packs_and_its_parcel_computes(tmp_path) -> None:
     assert usage.returncode == 2
     assert "PARCEL/compute [options of mecsim compute]" in usage.stdout
     assert script(ROOT / "tools/elsewhere.sh", str(parcel), "fig3a", "--seeds", "20").returncode == 0
-    listing, wheel, download = log.read_text().splitlines()
+    listing, wheel, download, revision = log.read_text().splitlines()
     assert listing == "/x: -m mecsim run fig3a --seeds 20 --profile paper --dry-run --json"
     assert wheel.endswith(f"--wheel-dir {parcel}/wheels {ROOT}")
     assert "--python-version 3.12" in download
     assert download.endswith(
         f"--dest {parcel}/wheels pydantic pydantic-core annotated-types typing-inspection"
     )
+    assert "provenance" in revision
     for installs in (1, 0):
         assert script(parcel / "compute", "--device", "cuda").returncode == 0
         *install, computed = log.read_text().splitlines()

@@ -25,7 +25,7 @@ if [ -n "$wheels" ]; then
         --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
         -c "$project/constraints.txt" --dest "$parcel/wheels" $wheels
 fi
-git -C "$project" describe --always --dirty --exclude='*' --abbrev=12 >"$parcel/revision" || echo unknown >"$parcel/revision"
+"$python" -c 'from mecsim.experiments.store import provenance; print(provenance({})["revision"])' >"$parcel/revision"
 cat >"$parcel/compute" <<'END'
 #!/bin/sh
 # mecsim compute, with what lies beside this file; results go to data/runs beside it, and what is there is not done again.

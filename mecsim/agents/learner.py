@@ -230,9 +230,8 @@ class Learner(Agent):
         self.replay.restore(_under("replay", tensors), position["replay"])
         self.exploration.restore(position["exploration"])
         self.diverged = dict(position.get("diverged", ()))
-        self._updates = position.get(
-            "updates", 0
-        )  # an older checkpoint has targets that follow in every slot
+        # An older checkpoint has targets that follow in every slot, so that its count does not matter.
+        self._updates = position.get("updates", 0)
         for name, network in self.networks.items():
             network.load_state_dict(_under(f"network/{name}", tensors))
         for name, optimiser in self.optimisers.items():

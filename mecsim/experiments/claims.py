@@ -81,9 +81,8 @@ class Claim:
         return found if isinstance(found, Interval) else weakest(found)
 
     def _measured(self, evidence: Evidence) -> Array | Interval:
-        with np.errstate(
-            divide="raise", invalid="raise"
-        ):  # a NaN is a seed that a part lacks, and nothing else
+        # A NaN is a seed that a part lacks, and nothing else.
+        with np.errstate(divide="raise", invalid="raise"):
             return self.measure(evidence)
 
     def mark(self, preset: str) -> str:

@@ -133,7 +133,7 @@ class Point(Setup):
     @property
     def moves_rules(self) -> bool:
         """Can this alternative move what agents do that do not learn?"""
-        return self.agents in (WITH_CONTROLS, ("LPWPO",))
+        return not self.evaluation and not set(self.agents) <= set(LEARNERS)
 
     def runs(
         self, scale: Profile, preset: str, seed: int, changes: Mapping[str, Any] | None = None

@@ -163,7 +163,7 @@ class Run(Setup):
     @property
     def is_retold(self) -> bool:
         """Is another reward learnt from than the paper's? Then what the agent comes to offer is stored as well."""
-        return not {"reward_slope", "reward_offset"}.isdisjoint(self.departures()["settings"])
+        return not {"reward_slope", "reward_offset"}.isdisjoint(self._departing_settings())
 
     def stackable(self) -> str:
         """What runs have in common that can be trained and evaluated at once, in words; nothing where a run cannot be.
@@ -185,12 +185,11 @@ class Run(Setup):
         A field that is added with a default under which nothing changes leaves it as it is. A default that changes
         raises `NUMERICS`; `mecsim check` sees to that.
         """
-        settings = self._agent_settings()
         deviation, evaluation = _departing(self.twin_deviation()), _departing(self.how_evaluated())
         return {
             "agent": self.agent,
             "scenario": _departing(self.scenario()),
-            "settings": {} if settings is None else _departing(settings, leave_out={"device"}),
+            "settings": self._departing_settings(),
             "refinement": _departing(Refinement(**self.refinement)),
             "slots": self.slots,
             "evaluation_slots": self.evaluation_slots,
@@ -212,6 +211,11 @@ class Run(Setup):
         hidden = sum(sum(width) for name, width in self.settings.items() if name.endswith("hidden"))
         slot_s = SMALL_SLOT_S if 0 < hidden < 1000 else SLOT_S
         return self.slots * slot_s.get(self.agent, 0.0) + self.evaluation_slots * EVALUATED_SLOT_S
+
+    def _departing_settings(self) -> dict[str, Any]:
+        """The agent's settings that differ from their defaults, but where its networks live."""
+        settings = self._agent_settings()
+        return {} if settings is None else _departing(settings, leave_out={"device"})
 
     def _agent_settings(self) -> Settings | None:
         """The agent's settings, None for an agent that has none."""
@@ -338,10 +342,10 @@ def _evaluated(runs: Run | Sequence[Run], agent: Agent) -> tuple[Rollout, dict[t
     if deviation != Deviation():  # a twin stands between the agent and the reference states
         twin = DigitalTwin(plant.scenario, _each(runs, Run.evaluation_seed), deviation)
         return rollout(agent, plant, first.evaluation_slots, twin), {}
-    record, in_reference = rollout(agent, plant, first.evaluation_slots), {}
+    record, in_reference, retold = rollout(agent, plant, first.evaluation_slots), {}, first.is_retold
     for state in reference_states(runs):
         in_reference["reference income", state.slot] = outcome(plant.scenario, state, agent.act(state)).income
-        for metric, value in offering(learner, state).items() if first.is_retold else ():
+        for metric, value in offering(learner, state).items() if retold else ():
             in_reference[metric, state.slot] = value
     return record, in_reference
 
