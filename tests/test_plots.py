@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 from mecsim.agents import AGENTS
 from mecsim.experiments.plots import (
     AGENT_COLOURS,
     BS_COLOURS,
+    PART_COLOURS,
     SERIES_COLOURS,
     plot_curves,
     plot_intervals,
@@ -93,8 +94,14 @@ def test_a_tornado_has_the_largest_effect_at_the_top_and_what_may_be_0_in_grey()
     assert ends == [pytest.approx(pair) for pair in ((-2, 4), (4, 6), (-35, -25))]
 
 
-@pytest.mark.parametrize("palette", [tuple(AGENT_COLOURS.values()), BS_COLOURS, SERIES_COLOURS])
-def test_colours_are_colours_and_differ(palette) -> None:
-    assert [to_hex(colour).upper() for colour in palette] == [colour.upper() for colour in palette]
-    assert len(set(palette)) == len(palette)
+def test_no_colour_means_two_things() -> None:
+    colours = [*AGENT_COLOURS.values(), *BS_COLOURS, *PART_COLOURS.values(), *SERIES_COLOURS]
+    assert [to_hex(colour).upper() for colour in colours] == colours
+    assert len(set(colours)) == len(colours)
     assert set(AGENT_COLOURS) == set(AGENTS)
+
+
+@pytest.mark.parametrize("palette", [BS_COLOURS, PART_COLOURS.values(), SERIES_COLOURS[:3]])
+def test_colours_that_stand_side_by_side_differ_in_grey(palette) -> None:
+    greys = sorted(to_rgb(colour) @ np.array([0.299, 0.587, 0.114]) for colour in palette)
+    assert min(np.diff(greys)) > 0.12

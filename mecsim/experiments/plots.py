@@ -26,9 +26,11 @@ AGENT_COLOURS = {
 }
 """Okabe and Ito's palette, safe for colour-blind readers; the order is the order of every legend."""
 
-BS_COLOURS = ("#0072B2", "#D55E00", "#009E73")
-TOTAL_COLOUR = "#000000"
-SERIES_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+BS_COLOURS, TOTAL_COLOUR = ("#00474F", "#9DBF15", "#A65680"), "#000000"
+PART_COLOURS = {"uplink": "#D9C77E", "wire": "#A8843A", "computing": "#6B4E16"}
+"""Of the parts of a delay, from light to dark in the order in which they pass."""
+SERIES_COLOURS = ("#51127C", "#B73779", "#FC8961", "#1D1147", "#E75263", "#FEC287")
+"""Of whatever else a figure compares. No colour stands in two of these four palettes: none means two things."""
 
 
 def use_style() -> None:
