@@ -37,7 +37,7 @@ from mecsim.twin import DigitalTwin
 
 PRESETS = ("calibrated", "printed")
 READINGS = ("reassess", "one-shot")
-RULES = ("LPWPO", "OLNPO", "all-on", "greedy", "thrifty")
+RULES = ("LPWPO", "OLNPO", "all-on", "greedy", "thrifty", "planner")
 SETTINGS = [
     Refinement(),
     Refinement(reading="one-shot", cpu="actor"),

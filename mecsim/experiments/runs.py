@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from mecsim.agents import Agent, AgentName, agent_class, make_agent
+from mecsim.agents import AGENTS, Agent, AgentName, agent_class, make_agent
 from mecsim.experiments.store import BUILD, DATA, NUMERICS, Job, read_json, write_atomically
 from mecsim.refinement import Refinement
 from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
@@ -268,13 +268,12 @@ def measure(run: Run, checkpoint: Path | None = None) -> pd.DataFrame:
         One row a number, slot -1 for a mean over the evaluation slots.
     """
     agent = run.make_agent()
-    incomes = np.empty(0)
+    incomes, twin = np.empty(0), DigitalTwin(run.scenario(), run.seed, run.twin_deviation())
+    agent.rehearse(twin)
     if run.is_training:
         incomes = train_agent(run, agent, checkpoint)
     elif run.slots:
-        incomes = rollout(
-            agent, DigitalTwin(run.scenario(), run.seed, run.twin_deviation()), run.slots
-        ).income
+        incomes = rollout(agent, twin, run.slots).income
     return _tidy(run, incomes, *_evaluated(run, agent))
 
 
@@ -477,7 +476,7 @@ def defaults() -> dict[str, dict[str, Any]]:
         "Deviation": Deviation,
         "Evaluation": Evaluation,
     }
-    records |= {f"{name}Settings": settings_class(name) for name in ("LPWPO", *LEARNERS)}
+    records |= {kind.__name__: kind for kind in map(settings_class, AGENTS) if kind}
     return {name: record().model_dump(mode="json") for name, record in records.items()}
 
 
