@@ -102,7 +102,7 @@ class TestDecisions:
         [
             ({"level": 0.0}, "level = 0.0 is not allowed"),
             ({"exponent": 2.0}, "exponent = 2.0 is not allowed"),
-            ({"rehearsed_slots": 0}, "rehearsed_slots = 0 is not allowed"),
+            ({"rehearsed_slots": -1}, "rehearsed_slots = -1 is not allowed"),
         ],
     )
     def test_settings_that_are_refused(self, settings, message) -> None:
@@ -123,6 +123,11 @@ class TestRehearsal:
             again = Planner(TINY, settings={**QUICK, **price._asdict()})
             assert float(rollout(again, twin, 5).income.mean()) == earned
             twin.restore(before)
+
+    def test_without_slots_it_keeps_its_first_price(self) -> None:
+        planner = Planner(TINY, settings={"rehearsed_slots": 0})
+        assert planner.rehearse(DigitalTwin(TINY, 3)) == {}
+        assert planner.price == Price(PlannerSettings().level, PlannerSettings().exponent)
 
     def test_no_neighbour_of_what_it_keeps_earns_more(self) -> None:
         planner = Planner(TINY, settings=QUICK)

@@ -14,7 +14,7 @@ from mecsim.agents.local_search import improve
 from mecsim.physics import Array, Ints
 from mecsim.refinement import Refinement
 from mecsim.scenario import Positive, Scenario
-from mecsim.settings import Settings, Whole
+from mecsim.settings import Settings
 from mecsim.system import SystemState
 from mecsim.training import rollout
 from mecsim.twin import DigitalTwin
@@ -43,12 +43,12 @@ class PlannerSettings(Settings):
 
     Attributes:
         level, exponent: of the price that it tries first; a = b = 1 is thrifty's.
-        rehearsed_slots: slots that are simulated in the twin under each price.
+        rehearsed_slots: slots that are simulated in the twin under each price; with 0 the first price is kept.
     """
 
     level: Positive = 0.6
     exponent: Annotated[float, Field(ge=EXPONENTS[0], le=EXPONENTS[1])] = 0.75
-    rehearsed_slots: Whole = 300
+    rehearsed_slots: Annotated[int, Field(ge=0)] = 300
 
 
 class Planner(Thrifty):
@@ -111,6 +111,8 @@ class Planner(Thrifty):
             The mean income per slot under each price that was tried.
         """
         tried, before, best = {} if tried is None else tried, twin.snapshot(), (0, 0)
+        if not self.settings.rehearsed_slots:
+            return tried
         with tqdm(total=len(tried), disable=not progress, unit="price") as bar:
 
             def income(steps: tuple[int, int]) -> float:
@@ -133,7 +135,7 @@ class Planner(Thrifty):
             while moved:
                 moved = False
                 for level, exponent in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-                    while income(there := (best[0] + level, best[1] + exponent)) > income(best):
+                    while income(best) < income(there := (best[0] + level, best[1] + exponent)):
                         best, moved = there, True
         self.price = self._price_after(*best)
         return tried

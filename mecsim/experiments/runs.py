@@ -42,6 +42,9 @@ SMALL_SLOT_S = {"INTO": 0.0065, "DDQN": 0.0035}
 EVALUATED_SLOT_S = 0.001
 """Seconds of an evaluated slot, between 0.0005 (all-on, OLNPO, LPWPO) and 0.003 (greedy, thrifty, INTO)."""
 
+REHEARSAL_S = {"planner": 15.0}
+"""Seconds that an agent takes to rehearse in its twin."""
+
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -210,7 +213,8 @@ class Run(Setup):
         """Seconds that it takes on one core, about."""
         hidden = sum(sum(width) for name, width in self.settings.items() if name.endswith("hidden"))
         slot_s = SMALL_SLOT_S if 0 < hidden < 1000 else SLOT_S
-        return self.slots * slot_s.get(self.agent, 0.0) + self.evaluation_slots * EVALUATED_SLOT_S
+        evaluated_s = self.evaluation_slots * EVALUATED_SLOT_S
+        return self.slots * slot_s.get(self.agent, 0.0) + REHEARSAL_S.get(self.agent, 0.0) + evaluated_s
 
     def _departing_settings(self) -> dict[str, Any]:
         """The agent's settings that differ from their defaults, but where its networks live."""
