@@ -40,7 +40,9 @@ def describe_figures(notebook: NotebookNode, title: str) -> None:
                 number += 1
                 after = (later for later in notebook.cells[place + 1 :] if later.cell_type == "markdown")
                 text = caption(next(after, None)) or f"Figure {number} of {title}"
-                output.metadata["image/png"] = {"alt": text}  # nbconvert looks for it here,
+                size = output.metadata.setdefault("image/png", {})
+                size.pop("height", None)  # it follows from the width, on a phone too
+                size["alt"] = text  # nbconvert looks for it here,
                 cell.metadata["mystnb"] = {"image": {"alt": text}}  # and MyST-NB here
 
 
