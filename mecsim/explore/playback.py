@@ -90,7 +90,7 @@ def describe_training(training: Playback, slot: int) -> str:
 def draw_training(training: Playback, slot: int) -> Figure:
     """The learning curve up to a slot, and what the policy offers and Algorithm 1 keeps around it."""
     figure, here = blank(6.6), training.around(slot)
-    curves = figure.add_gridspec(2, 1, left=0.13, right=0.985, bottom=0.43, top=0.985, hspace=0.12)
+    curves = figure.add_gridspec(2, 1, left=0.13, right=0.985, bottom=0.43, top=0.96, hspace=0.12)
     bars = figure.add_gridspec(1, 1, left=0.13, right=0.985, bottom=0.05, top=0.31)
     _draw_income(figure.add_subplot(curves[0]), training, slot)
     _draw_shares(figure.add_subplot(curves[1]), training, slot)
@@ -103,6 +103,7 @@ def _draw_income(ax: Axes, training: Playback, slot: int) -> None:
     ax.plot(slots[::EVERY], running[::EVERY], color="#DDDDDD", lw=1.5)
     ax.plot(slots[: slot + 1], running[: slot + 1], color=AGENT_COLOURS["INTO"], lw=1.8)
     ax.plot([slot], [running[slot]], "o", color=AGENT_COLOURS["INTO"])
+    ax.set_title(f"slot {slot}: {running[slot]:.1f}", size=10)
     ax.axvline(slot, color="black", lw=0.8)
     ax.set(ylabel=f"income (mean of {WINDOW})", xlim=(0, len(slots) - 1), xticklabels=[], ylim=(0, None))
     ax.yaxis.label.set_fontsize(10)

@@ -134,6 +134,9 @@ def draw_slot(view: SlotView) -> Figure:
     bars = figure.add_axes((0.12, 0.08, 0.86, 0.1))
     _draw_field(field, view)
     _draw_cpu(bars, view)
+    served = int(view.action.offload.sum())
+    told = f"income {view.income:.1f}\n{served} of {len(view.fates)} tasks served"
+    figure.text(0.02, 0.985, told, va="top", size=10)
     handles, labels = field.get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="center", bbox_to_anchor=(0.5, 0.29), ncols=2, frameon=False, fontsize=10
@@ -213,7 +216,15 @@ def _draw_traffic(ax: Axes, stations: Array, view: SlotView) -> None:
             )
         )
         middle = (start + end) / 2 + BESIDE * side
-        ax.text(*middle, f"{bits[source, target] / 1e6:.1f}", size=10, ha="center", va="center", zorder=4)
+        ax.text(
+            middle[0],
+            middle[1],
+            f"{bits[source, target] / 1e6:.1f}",
+            size=10,
+            ha="center",
+            va="center",
+            zorder=4,
+        )
 
 
 def _draw_cpu(ax: Axes, view: SlotView) -> None:

@@ -148,7 +148,8 @@ def draw_step(found: Trace, count: int) -> Figure:
     """
     figure, now = blank(5.6), stage(found, count)
     top, bottom = figure.subplots(2, 1, height_ratios=(4, 5))
-    figure.subplots_adjust(left=0.14, right=0.985, bottom=0.1, top=0.98, hspace=0.3)
+    figure.subplots_adjust(left=0.14, right=0.985, bottom=0.1, top=0.95, hspace=0.3)
+    top.set_title(f"after {count} of {len(found.removals)} removals", size=10, loc="left")
     _draw_asked(top, found.state.cpu_hz, now)
     here = found.removals[count : count + 1] or found.removals[-1:]  # at the end, the last one
     _draw_priorities(bottom, found, count, now, here[0].bs if here else 0)

@@ -151,10 +151,12 @@ def draw_answer(answer: Answer) -> Figure:
     energy, income = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
     cases, device = (answer.before, answer.after, answer.refined), answer.device
     _draw_delay(delay, answer.state.deadline_s[device], device, cases)
-    energy.barh(range(3), [1e3 * case.outcome.spent_j[device] for case in cases], 0.6, color=SERIES_COLOURS[1])
+    energy.barh(
+        range(3), [1e3 * float(case.outcome.spent_j[device]) for case in cases], 0.6, color=SERIES_COLOURS[1]
+    )
     energy.axvline(1e3 * answer.state.energy_j[device], color="black", lw=1.5)
     energy.set_xlabel("energy spent (mJ), line: stored")
-    income.barh(range(3), [case.outcome.income for case in cases], 0.6, color=SERIES_COLOURS[0])
+    income.barh(range(3), [float(case.outcome.income) for case in cases], 0.6, color=SERIES_COLOURS[0])
     for row, case in enumerate(cases):
         write_beside(income, 0, row, f"{case.outcome.income:.1f}", color="white")
     income.set_xlabel("income of the slot")
