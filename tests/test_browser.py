@@ -159,6 +159,20 @@ def test_defaults_win_over_a_slider_that_is_at_work(explorer: tuple[Page, Locato
     assert shown == [f"{knob.default:.2f}" for knob in KNOBS.values()]
 
 
+def test_voila_has_its_own_words_a_readable_width_and_no_figure_twice(explorer: tuple[Page, Locator]) -> None:
+    page, panel = explorer
+    if page.locator("#jp-main-statusbar").count():
+        pytest.skip("of Voilà's page alone")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    expect(panel.get_by_text("How to use it.")).to_be_visible()
+    assert "Run all cells" not in panel.inner_text()
+    assert panel.locator(PICTURE).count() == len(SHELLS)
+    paragraphs = panel.locator(".jp-RenderedMarkdown p").evaluate_all(
+        "all => all.map(one => one.clientWidth)"
+    )
+    assert 400 < max(paragraphs) < 800
+
+
 def test_nothing_sticks_out_on_a_phone(explorer: tuple[Page, Locator]) -> None:
     page, panel = explorer
     if page.locator("#jp-main-statusbar").count():

@@ -45,7 +45,7 @@ CSS = f"""<style>
 .mecsim-controls {{ flex: 1 1 300px; min-width: 0; align-content: flex-start; }}
 .mecsim-shown {{ flex: 0 1 {WIDTH * DPI:.0f}px; min-width: 0; }}
 [data-voila] #rendered_cells > div {{ max-width: 960px; margin: 0 auto; }}
-[data-voila] .jp-RenderedMarkdown {{ max-width: 44em; }}
+[data-voila] .jp-RenderedMarkdown > * {{ max-width: 48em; }}
 </style>"""
 """A long label takes two lines instead of losing its end; controls stand beside the picture where there is room; a page
 of Voilà's is no wider than can be read."""
