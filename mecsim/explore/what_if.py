@@ -160,6 +160,8 @@ def draw_answer(answer: Answer) -> Figure:
     for row, case in enumerate(cases):
         write_beside(income, 0, row, f"{case.outcome.income:.1f}", color="white")
     income.set_xlabel("income of the slot")
+    if answer.lost:
+        income.set_title(f"after: {answer.lost} others not paid", size=10)
     for ax in (delay, energy, income):
         ax.set_yticks(range(3), CASES if ax is not income else [])
         ax.set_ylim(2.6, -0.6)
