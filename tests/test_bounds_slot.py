@@ -95,6 +95,15 @@ def test_agents_stay_below_the_bound_at_real_size(preset, gap) -> None:
             assert float(outcome(scenario, state, action).income) <= bracket.upper
 
 
+def test_without_time_the_lower_end_is_what_a_local_search_finds() -> None:
+    scenario = Scenario()
+    state = next(islice(states_met(make_agent("all-on", scenario), PhysicalSystem(scenario, 5)), 30, None))
+    bracket = per_slot_bounds(scenario, state, gap=0.0, time_limit_s=0.0)
+    greedy = outcome(scenario, state, make_agent("greedy", scenario).act(state)).income
+    assert_earned(scenario, state, bracket)
+    assert bracket.lower > 1.002 * greedy
+
+
 def test_without_interference_a_middling_size_is_solved_exactly() -> None:
     scenario = Scenario(devices=(10, 15, 20), interference=0.0, cpu_hz=(1e9,))
     state = replace(PhysicalSystem(scenario, 3).state, energy_j=np.full(45, 1.0))

@@ -208,8 +208,8 @@ class _BranchAndBound:
         high = most if demands.alpha else np.full_like(most, np.inf)
         asked = needs.min(axis=1)[possible].sum()
         price = np.full(demands.n_bs, demands.award[possible].sum() / max(asked, 1.0))
-        self._take(self._searched())
         self._bound(none, high, np.inf, price)
+        self._take(self._searched())
         while self._open and self._open[0].upper > self._cutoff and self._left_s > 0:
             self._branch(heapq.heappop(self._open))
 
