@@ -10,6 +10,9 @@ for (const box of document.querySelectorAll(".interactive")) {
     actions: false,
     renderer: "svg",
     tooltip: { theme: "light" },
+  }).then(({ view }) => {
+    // A finger does not hover: what is told of a mark stays after a tap.
+    view.addEventListener("click", (event, item) => view.tooltip()(null, event, item, item?.tooltip));
   }).catch((error) => {
     show(false);
     console.error(error);

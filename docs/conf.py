@@ -15,6 +15,7 @@ from nbformat.v4 import new_markdown_cell
 from sphinx.application import Sphinx
 
 import mecsim
+from mecsim.experiments.panels import PRESETS
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.with_name("tools")))
@@ -118,6 +119,14 @@ def keep_equations(app: Sphinx, document: nodes.document) -> None:
         equation["classes"].append("amsmath")
 
 
+def mark_verdicts(app: Sphinx, document: nodes.document) -> None:
+    """Gives tables of verdicts their class, by which a narrow screen shows a claim as a block."""
+    for table in document.findall(nodes.table):
+        header = [cell.astext() for cell in table.findall(nodes.entry)][: 1 + len(PRESETS)]
+        if header == ["claim", *PRESETS]:
+            table["classes"].append("verdicts")
+
+
 def keep_colons(app: Sphinx, kind: str, name: str, value: object, options: object, lines: list[str]) -> None:
     """Has the docstring of a field or constant stay whole: what stands before a colon would be taken for its type."""
     if kind in ("attribute", "data", "property"):
@@ -139,5 +148,6 @@ def setup(app: Sphinx) -> None:
     )  # owner/name on GitHub, for links that run the notebooks
     app.connect("source-read", prepare)
     app.connect("doctree-read", keep_equations)
+    app.connect("doctree-read", mark_verdicts)
     app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon
     app.connect("build-finished", finish)

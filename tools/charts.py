@@ -135,29 +135,11 @@ def chart(figure: str) -> alt.LayerChart:
         chosen.append("datum.line == bound")
 
     axes = {name: EXPERIMENTS[name].axis or "slot" for name in shown.panels}
-    x = alt.X("x:Q", title=None, scale=alt.Scale(zero=False, nice=False, padding=12))
+    x = alt.X(
+        "x:Q", title=None, scale=alt.Scale(zero=False, nice=False, padding=12), axis=alt.Axis(tickCount=6)
+    )
     y, high = alt.Y("low:Q", title=shown.y, scale=alt.Scale(zero=shown.zero)), alt.Y2("high:Q")
-    marks, hovered = (
-        _marks(figure),
-        alt.selection_point(
-            "hovered",
-            fields=["agent", "line", "x"],
-            nearest=True,
-            on="pointerover",
-            clear="pointerout",
-            empty=False,
-        ),
-    )
-    base = (
-        alt.Chart(_data(shown.tables()))
-        .transform_filter(" && ".join(chosen))
-        .transform_calculate(
-            at=f"{json.dumps(axes)}[datum.panel] + ' = ' + datum.x",
-            interval="format(datum.low, '.4~r') + ' to ' + format(datum.high, '.4~r')",
-            verdicts=f"{json.dumps(_verdicts(figure))}[datum.preset + datum.panel]",
-        )
-        .encode(x=x, color=marks["color"], detail=["agent:N", "line:N"])
-    )
+    marks = _marks(figure)
     told = [
         *([alt.Tooltip("agent:N")] if agents else []),
         *([alt.Tooltip("line:N", title=shown.line)] if shown.line else []),
@@ -167,15 +149,23 @@ def chart(figure: str) -> alt.LayerChart:
         alt.Tooltip("seeds:Q"),
         *([alt.Tooltip("verdicts:N")] if figure != BOUNDS else []),
     ]
-    size = alt.condition(hovered, alt.value(160), alt.value(60 if agents else 0))
-    points = base.mark_point(filled=True, opacity=1).encode(
-        y="mean:Q", shape=marks["shape"], size=size, tooltip=told
+    base = (
+        alt.Chart(_data(shown.tables()))
+        .transform_filter(" && ".join(chosen))
+        .transform_calculate(
+            at=f"{json.dumps(axes)}[datum.panel] + ' = ' + datum.x",
+            interval="format(datum.low, '.4~r') + ' to ' + format(datum.high, '.4~r')",
+            verdicts=f"{json.dumps(_verdicts(figure))}[datum.preset + datum.panel]",
+        )
+        .encode(x=x, color=marks["color"], strokeDash=marks["dash"], detail=["agent:N", "line:N"])
     )
+    points = base.encode(y="mean:Q", shape=marks["shape"])
     return (
         alt.layer(
             base.mark_area(opacity=0.15).encode(y=y, y2=high),
-            base.mark_line().encode(y="mean:Q", strokeDash=marks["dash"]),
-            points.add_params(hovered),
+            base.mark_line().encode(y="mean:Q"),
+            *([points.mark_point(filled=True, opacity=1, size=60)] if agents else []),
+            points.mark_point(filled=True, opacity=0, size=600).encode(tooltip=told),  # to be met by a finger
         )
         .add_params(preset, panel, *asked)
         .properties(
@@ -187,7 +177,7 @@ def chart(figure: str) -> alt.LayerChart:
         )
         .configure(background="transparent", font="system-ui, sans-serif")
         .configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#E5E5E5")
-        .configure_legend(orient="top", title=None, labelFontSize=13, symbolSize=120, labelLimit=0)
+        .configure_mark(invalid=None)  # every number is finite, and lines and dashes share a legend
         .configure_view(stroke=None)
     )
 
@@ -195,12 +185,20 @@ def chart(figure: str) -> alt.LayerChart:
 def _marks(figure: str) -> dict[str, Any]:
     """How lines are told apart: agents by colour and mark where each has one line, else by mark and dash."""
     agents = INTERACTIVE[figure].agents
+    legend = alt.Legend(
+        orient="top",
+        title=None,
+        labelFontSize=13,
+        symbolType="stroke",
+        symbolSize=400,
+        symbolStrokeWidth=3,
+        symbolOpacity=1,
+    )
     if not agents:
-        lines = alt.Scale(range=list(SERIES_COLOURS))
-        dashes = alt.Scale(range=[[1, 0], [6, 3], [2, 2]])
+        colours, dashes = alt.Scale(range=list(SERIES_COLOURS)), alt.Scale(range=[[1, 0], [6, 3], [2, 2]])
         return {
-            "color": alt.Color("line:N", sort=None, scale=lines),
-            "dash": alt.StrokeDash("line:N", sort=None, scale=dashes),
+            "color": alt.Color("line:N", sort=None, scale=colours, legend=legend),
+            "dash": alt.StrokeDash("line:N", sort=None, scale=dashes, legend=legend),
             "shape": alt.value("circle"),
         }
     shapes = alt.Scale(domain=list(agents), range=[AGENT_SHAPES[agent] for agent in agents])
@@ -216,9 +214,7 @@ def _marks(figure: str) -> dict[str, Any]:
     colours = alt.Scale(domain=named, range=[LINE_COLOURS[name] for name in named])
     dashes = alt.Scale(domain=list(agents), range=[[1, 0], [6, 3]])
     return {
-        "color": alt.Color(
-            "line:N", scale=colours, legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=3)
-        ),
+        "color": alt.Color("line:N", scale=colours, legend=legend),
         "dash": alt.StrokeDash("agent:N", scale=dashes, legend=None),
         "shape": shape,
     }
@@ -273,7 +269,7 @@ def controls(figure: str) -> str:
         mark = f'<b aria-hidden="true" style="color: {colour}">{SHAPES[AGENT_SHAPES[what]]}</b>'
         return f'<span>{mark}<span id="{figure}-{what}"></span></span>'
 
-    return "\n".join(f"<div>{' '.join(map(place, row))}</div>" for row in rows if row)
+    return "\n".join(f"<form>{' '.join(map(place, row))}</form>" for row in rows if row)
 
 
 def section(figure: str) -> str:
@@ -316,8 +312,8 @@ def interactive(figure: str) -> str:
 
 def script(start: str) -> str:
     """Vega, Vega-Lite and Vega-Embed, of the version that Altair writes for, followed by what starts them."""
+    version = alt.SCHEMA_VERSION.lstrip("v").rpartition(".")[0]
+    bundle = vl_convert.javascript_bundle(vl_version=version)
     return (
-        vl_convert.javascript_bundle(vl_version=alt.SCHEMA_VERSION.lstrip("v").rpartition(".")[0])
-        + "\n"
-        + start
+        f"(() => {{\n{bundle}\n{start}}})();\n"  # names of its own: a page from a folder may load no module
     )
