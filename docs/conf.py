@@ -61,6 +61,10 @@ autodoc_typehints = "description"
 autodoc_type_aliases = {name: name for name in ("Array", "Ints", "Bools", "Numbers")}
 napoleon_use_ivar = True  # a field that a docstring lists is not described twice
 
+WAYS_IN = (
+    "**On this site:** [the results, interactive](docs/results.md) · [the notebooks](notebooks/00_start_here.ipynb) · "
+    f"[the course and its guide]({course}.md) · [the public names](docs/api.md)"
+)
 MARK = re.compile(r"^<!-- (\w+) -->$", flags=re.MULTILINE)
 FRAGMENT = re.compile(r"(\]\([^)#\s]*#)([^)\s]+)\)")
 SOLUTION = re.compile(
@@ -72,7 +76,8 @@ def prepare(app: Sphinx, page: str, source: list[str]) -> None:
     """Turns the text of a file into what Sphinx is to lay out."""
     text = source[0]
     if page == root_doc:
-        text += (HERE / "contents.md").read_text(encoding="utf-8")
+        title, rest = text.split("\n", 1)
+        text = f"{title}\n\n{WAYS_IN}\n{rest}" + (HERE / "contents.md").read_text(encoding="utf-8")
     elif page == course:
         text = SOLUTION.sub(r"\1", text)  # whoever is to solve it reads this site too
     elif page == "docs/api":

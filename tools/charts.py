@@ -157,13 +157,14 @@ def chart(figure: str) -> alt.LayerChart:
             interval="format(datum.low, '.4~r') + ' to ' + format(datum.high, '.4~r')",
             verdicts=f"{json.dumps(_verdicts(figure))}[datum.preset + datum.panel]",
         )
-        .encode(x=x, color=marks["color"], strokeDash=marks["dash"], detail=["agent:N", "line:N"])
+        .encode(x=x, detail=["agent:N", "line:N"])
     )
-    points = base.encode(y="mean:Q", shape=marks["shape"])
+    lines = base.encode(y="mean:Q", color=marks["color"], strokeDash=marks["dash"])
+    points = lines.encode(shape=marks["shape"])
     return (
         alt.layer(
-            base.mark_area(opacity=0.15).encode(y=y, y2=high),
-            base.mark_line().encode(y="mean:Q"),
+            base.mark_area(opacity=0.15).encode(y=y, y2=high, fill=marks["fill"]),
+            lines.mark_line(),
             *([points.mark_point(filled=True, opacity=1, size=60)] if agents else []),
             points.mark_point(filled=True, opacity=0, size=600).encode(tooltip=told),  # to be met by a finger
         )
@@ -194,29 +195,29 @@ def _marks(figure: str) -> dict[str, Any]:
         symbolStrokeWidth=3,
         symbolOpacity=1,
     )
+    solid_dashed = alt.Scale(domain=list(agents), range=[[1, 0], [6, 3]])
+    shapes = alt.Scale(domain=list(agents), range=[AGENT_SHAPES[agent] for agent in agents])
+    marks = {
+        "dash": alt.StrokeDash("agent:N", scale=solid_dashed, legend=None),
+        "shape": alt.Shape("agent:N", scale=shapes, legend=None),
+    }
     if not agents:
-        colours, dashes = alt.Scale(range=list(SERIES_COLOURS)), alt.Scale(range=[[1, 0], [6, 3], [2, 2]])
-        return {
-            "color": alt.Color("line:N", sort=None, scale=colours, legend=legend),
-            "dash": alt.StrokeDash("line:N", sort=None, scale=dashes, legend=legend),
+        told_by, colours = "line:N", alt.Scale(range=list(SERIES_COLOURS))
+        dashes = alt.Scale(range=[[1, 0], [6, 3], [2, 2]])
+        marks = {
+            "dash": alt.StrokeDash(told_by, sort=None, scale=dashes, legend=legend),
             "shape": alt.value("circle"),
         }
-    shapes = alt.Scale(domain=list(agents), range=[AGENT_SHAPES[agent] for agent in agents])
-    shape = alt.Shape("agent:N", scale=shapes, legend=None)
-    if agents is EVERY_AGENT:
+    elif agents is EVERY_AGENT:
+        told_by, legend = "agent:N", None
         colours = alt.Scale(domain=list(agents), range=[AGENT_COLOURS[agent] for agent in agents])
-        return {
-            "color": alt.Color("agent:N", scale=colours, legend=None),
-            "dash": alt.value([1, 0]),
-            "shape": shape,
-        }
-    named = list(LINE_COLOURS)[: None if figure == "fig5" else -1]
-    colours = alt.Scale(domain=named, range=[LINE_COLOURS[name] for name in named])
-    dashes = alt.Scale(domain=list(agents), range=[[1, 0], [6, 3]])
-    return {
-        "color": alt.Color("line:N", scale=colours, legend=legend),
-        "dash": alt.StrokeDash("agent:N", scale=dashes, legend=None),
-        "shape": shape,
+        marks["dash"] = alt.value([1, 0])
+    else:
+        told_by, named = "line:N", list(LINE_COLOURS)[: None if figure == "fig5" else -1]
+        colours = alt.Scale(domain=named, range=[LINE_COLOURS[name] for name in named])
+    return marks | {
+        "color": alt.Color(told_by, sort=None, scale=colours, legend=legend),
+        "fill": alt.Fill(told_by, sort=None, scale=colours, legend=legend if agents else None),
     }
 
 
