@@ -7,7 +7,6 @@ import pandas as pd
 
 from mecsim.experiments.panels import COUNTED, EVERYONE, EXPERIMENTS, FIGURES
 from mecsim.experiments.results import by_bs, curves, series
-from mecsim.experiments.standings import averaged
 from mecsim.experiments.statistics import interval, trailing_mean
 from mecsim.physics import Array
 
@@ -71,12 +70,7 @@ def bounds_table(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Args:
         table: of `ratios`.
     """
-    found = {}
-    for panel, there in table.groupby("panel", sort=False):
-        rows = [
-            (one.agent, one.bound, x, one.ratio, one.low, one.high, one.seeds)
-            for x, point in there.groupby("x")
-            for one in averaged(point)
-        ]
-        found[str(panel)] = pd.DataFrame(rows, columns=COLUMNS)
-    return found
+    rows: dict[str, list[tuple]] = {}
+    for (panel, x, agent, bound), part in table.groupby(["panel", "x", "agent", "bound"], sort=False):
+        rows.setdefault(panel, []).append((agent, bound, x, *interval(part["ratio"])))
+    return {panel: pd.DataFrame(of, columns=COLUMNS) for panel, of in rows.items()}
