@@ -24,6 +24,7 @@ import charts  # noqa: E402 (found by the line above)
 from pages import MATHJAX, MATHJAX_JS, describe_figures, launchers, strip_widgets  # noqa: E402
 
 project, author, release = "mecsim", "The mecsim authors", mecsim.__version__
+project_copyright = f"{author}. Code: MIT; text and figures: CC BY 4.0"
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 
@@ -70,7 +72,9 @@ def bounds_table(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Args:
         table: of `ratios`.
     """
-    rows: dict[str, list[tuple]] = {}
-    for (panel, x, agent, bound), part in table.groupby(["panel", "x", "agent", "bound"], sort=False):
-        rows.setdefault(panel, []).append((agent, bound, x, *interval(part["ratio"])))
-    return {panel: pd.DataFrame(of, columns=COLUMNS) for panel, of in rows.items()}
+    found = {}
+    for panel, there in table.groupby("panel", sort=False):
+        groups = there.groupby(["agent", "bound", "x"], sort=False)["ratio"]
+        rows = [(*cast("tuple[str, str, float]", key), *interval(part)) for key, part in groups]
+        found[str(panel)] = pd.DataFrame(rows, columns=COLUMNS)
+    return found
