@@ -48,6 +48,7 @@ exclude_patterns = [".*", "build", "data/[!R]*"]
 
 html_theme, html_title = "furo", "mecsim"
 html_copy_source = False
+html_show_search_summary = False  # a page in a folder may not read the others
 html_static_path, html_css_files = ["static", *map(str, MATHJAX)], ["site.css"]
 copybutton_selector = "div:not(.output) > div.highlight pre"  # what can be run, not what came of it
 copybutton_exclude = ".linenos, .gp"

@@ -247,12 +247,18 @@ def test_a_reader_chooses_preset_panel_and_agents_and_is_told_of_a_mark(
         "C12 reproduced; C15 not reproduced",
     ):
         expect(told).to_contain_text(words)
+    place = told.bounding_box()
+    assert place
+    assert 0 <= place["x"] < place["x"] + place["width"] <= width
 
 
 @pytest.mark.browser
 def test_search_and_copying_work_without_a_server(site: Path, browser: Page) -> None:
+    errors: list[str] = []
+    browser.on("pageerror", lambda error: errors.append(str(error)))
     browser.goto((site / "search.html").as_uri() + "?q=interference")
     expect(browser.locator("#search-results li").first).to_be_visible()
+    assert errors == []
     browser.goto((site / "notebooks/01_system_model.html").as_uri())
     buttons = browser.locator("button.copybtn")
     assert buttons.count() == browser.locator(".cell_input").count() > 5
@@ -278,13 +284,15 @@ def test_pages_read_well_in_a_browser(site: Path, browser: Page, width: int) -> 
 
 
 @pytest.mark.browser
-def test_without_scripts_no_page_scrolls_sideways(site: Path, pages: Pages, browser: Page) -> None:
+def test_a_phone_without_scripts_has_the_stored_figures_and_no_page_scrolls_sideways(
+    site: Path, pages: Pages, browser: Page
+) -> None:
     assert browser.context.browser is not None
     page = browser.context.browser.new_page(java_script_enabled=False, viewport={"width": 390, "height": 900})
     for path in pages:
         page.goto(path.as_uri())
-        page.mouse.wheel(500, 0)
-        article = page.locator("article").first.bounding_box()
-        assert article, path
-        assert 0 <= article["x"] < article["x"] + article["width"] <= 390, path
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    page.goto((site / "docs/results.html").as_uri())
+    assert page.locator(".stored img:visible").count() == len(FIGURES)
+    assert page.locator(".interactive:visible").count() == 0
     page.close()
