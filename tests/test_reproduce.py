@@ -20,6 +20,7 @@ from mecsim.experiments.cli import app
 from mecsim.experiments.store import ROOT
 
 PLOT = "import matplotlib.pyplot as plt\n\nplt.plot([1, 2]);"
+SHARP = f"from mecsim.experiments.plots import use_style\n\nuse_style()\n{PLOT}"
 
 
 def write_notebook(path: Path, title: str, *sources: str) -> None:
@@ -34,7 +35,7 @@ def notebooks(tmp_path: Path) -> Path:
     folder.mkdir()
     failure = "raise ValueError('gamma = 2: too large')"
     write_notebook(folder / "00_fails.ipynb", "One that <fails>", PLOT, failure)
-    write_notebook(folder / "01_works.ipynb", "One that works", PLOT)
+    write_notebook(folder / "01_works.ipynb", "One that works", SHARP)
     write_notebook(folder / "draft.ipynb", "Not numbered", "print('draft')")
     return folder
 
@@ -63,6 +64,10 @@ def test_a_failure_is_reported_and_does_not_stop_the_rest(notebooks: Path, tmp_p
         assert (out / "html" / scripts[0]).exists()
         assert (out / "executed" / f"{name}.ipynb").exists()
         assert (out / "figures" / name / "01.png").read_bytes().startswith(b"\x89PNG")
+    # A figure has its size on the page, as sharp as twice that; on a phone the height follows from the width.
+    shown, stored = page.find("img"), BytesIO((out / "figures/01_works/01.png").read_bytes())
+    assert int(shown["width"]) == Image.open(stored).width // 2
+    assert "height" not in shown.attrs
     index = (out / "index.html").read_text()
     assert "1 of 2 notebooks ran through, 1 failed" in index
     assert "One that &lt;fails&gt;" in index
@@ -132,13 +137,17 @@ def test_torch_is_left_to_the_kernels() -> None:
     )
 
 
-def test_a_stored_figure_keeps_the_colours_of_its_lines_and_areas_exactly() -> None:
-    shades = np.random.default_rng(0).integers(
-        0, 256, (20, 40, 3), dtype=np.uint8
-    )  # more than a palette holds
+def test_a_stored_figure_keeps_the_colours_of_its_lines_areas_and_small_marks_exactly() -> None:
+    # More than a palette holds, and one mark of a single point.
+    shades = np.random.default_rng(0).integers(100, 256, (20, 40, 3), dtype=np.uint8)
+    shades[..., 1:] = shades[..., :1] + shades[..., 1:] % 3
     shades[5:15] = pink = (204, 121, 167)
+    shades[2, 3] = vermilion = (213, 94, 0)
     content = BytesIO()
     Image.fromarray(shades).save(content, "PNG")
     small = Image.open(BytesIO(b64decode(execute.shrunk(b64encode(content.getvalue()).decode()))))
     assert small.mode == "P"
-    assert (np.asarray(small.convert("RGB"))[5:15] == pink).all()
+    kept = np.asarray(small.convert("RGB"))
+    assert (kept[5:15] == pink).all()
+    assert tuple(kept[2, 3]) == vermilion
+    assert np.abs(kept.astype(int) - shades).max() < 40

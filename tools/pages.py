@@ -36,11 +36,18 @@ def launchers(name: str, repository: str) -> list[str]:
 
 
 def strip_widgets(notebook: NotebookNode) -> None:
-    """Removes the widgets, which show nothing without a kernel, from the outputs and the metadata."""
+    """Removes the widgets, which show nothing without a kernel, from the outputs and the metadata.
+
+    Of one that brings a picture, the picture stays.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+            cell.outputs = [
+                output
+                for output in cell.outputs
+                if not output.get("data", {}).pop(WIDGET_VIEW, None) or "image/png" in output.data
+            ]
 
 
 def describe_figures(notebook: NotebookNode, title: str) -> None:
@@ -52,7 +59,9 @@ def describe_figures(notebook: NotebookNode, title: str) -> None:
                 number += 1
                 after = (later for later in notebook.cells[place + 1 :] if later.cell_type == "markdown")
                 text = caption(next(after, None)) or f"Figure {number} of {title}"
-                output.metadata["image/png"] = {"alt": text}  # nbconvert looks for it here,
+                size = output.metadata.setdefault("image/png", {})
+                size.pop("height", None)  # it follows from the width, on a phone too
+                size["alt"] = text  # nbconvert looks for it here,
                 cell.metadata["mystnb"] = {"image": {"alt": text}}  # and MyST-NB here
 
 

@@ -8,7 +8,9 @@ from itertools import cycle
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from IPython.core.getipython import get_ipython
 from matplotlib.axes import Axes
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 from scipy.optimize import isotonic_regression
 
 from mecsim.experiments.statistics import CONFIDENCE, interval
@@ -23,6 +25,7 @@ AGENT_COLOURS = {
     "untrained": "#7F7F7F",
     "greedy": "#D55E00",
     "thrifty": "#000000",
+    "planner": "#6F4FA2",
 }
 """Okabe and Ito's palette, safe for colour-blind readers; the order is the order of every legend."""
 
@@ -34,7 +37,9 @@ SERIES_COLOURS = ("#51127C", "#B73779", "#FC8961", "#1D1147", "#E75263", "#FEC28
 
 
 def use_style() -> None:
-    """Sets the look of all figures of a notebook."""
+    """Sets the look of all figures of a notebook, which keeps them at twice the resolution of the page."""
+    if get_ipython():
+        set_matplotlib_formats("retina")
     sns.set_theme(context="notebook", style="whitegrid", palette=SERIES_COLOURS)
     plt.rcParams.update(
         {
