@@ -1,5 +1,6 @@
 """The site: complete, its links whole, without solutions, and readable on a phone and a desktop without a network."""
 
+import json
 import re
 import subprocess
 import sys
@@ -11,14 +12,26 @@ import pytest
 from bs4 import BeautifulSoup
 from hidden import NAMES, read, secret_lines, text_of
 from lab import chromium, find_chromium
-from playwright.sync_api import Page
+from pages import launchers
+from playwright.sync_api import Locator, Page, expect
 
 import mecsim
+from mecsim.experiments.claims import CLAIMS
+from mecsim.experiments.panels import FIGURES
+from mecsim.experiments.results import results, series
+from mecsim.experiments.statistics import interval
 from mecsim.experiments.store import ROOT
 
 pytest.importorskip("myst_nb", reason="MyST-NB is not installed")
 NOTEBOOKS = sorted(path.stem for path in ROOT.glob("notebooks/*.ipynb"))
-LOOKED_AT = ("index", "notebooks/01_system_model", "notebooks/10_fig6", "GLOSSARY", "docs/api")
+LOOKED_AT = (
+    "index",
+    "notebooks/01_system_model",
+    "notebooks/10_fig6",
+    "GLOSSARY",
+    "docs/api",
+    "docs/results",
+)
 TYPESET = "!window.MathJax || (MathJax.isReady && MathJax.Hub.queue.pending === 0)"
 EXTERNAL = re.compile(r"https?://[\w-]+(\.[\w-]+)+(/[^\s<>\"{}|\\^`]*)?")
 Pages = dict[Path, BeautifulSoup]
@@ -60,7 +73,9 @@ def faults(folder: Path, pages: Pages) -> Iterator[str]:
 
 
 def test_every_page_is_there(site: Path, pages: Pages) -> None:
-    written = "index README CONTRIBUTING ASSUMPTIONS GLOSSARY CHANGELOG CLUSTER data/README docs/api"
+    written = (
+        "index README CONTRIBUTING ASSUMPTIONS GLOSSARY CHANGELOG CLUSTER data/README docs/api docs/results"
+    )
     made_by_sphinx = "notebooks/assignments/README genindex search py-modindex"
     expected = {*written.split(), *made_by_sphinx.split(), *(f"notebooks/{name}" for name in NOTEBOOKS)}
     assert {str(path.relative_to(site).with_suffix("")) for path in pages} == expected
@@ -72,6 +87,51 @@ def test_the_index_has_picture_notebooks_and_claims(site: Path, pages: Pages) ->
     rows = [row.get_text(" ", strip=True) for row in index.find_all("tr")]
     for start in (*NOTEBOOKS, "C1 ", "C20 "):
         assert any(row.startswith(start) for row in rows), start
+
+
+def test_results_and_course_are_a_click_away_and_results_come_first(site: Path, pages: Pages) -> None:
+    index = pages[site / "index.html"]
+    shown = [link["href"] for link in index.find("article").find_all("a", href=True)][:6]
+    assert {"docs/results.html", "notebooks/assignments/README.html"} <= set(shown)
+    contents = [link["href"] for link in index.find(class_="sidebar-tree").find_all("a", href=True)]
+    assert contents[0] == "docs/results.html"
+
+
+def test_without_scripts_the_results_are_the_stored_figures_and_the_verdicts(
+    site: Path, pages: Pages
+) -> None:
+    page = pages[site / "docs/results.html"]
+    images = [image["src"] for image in page.select(".stored img")]
+    assert [Path(image).name for image in images] == [f"{figure}.svg" for figure in FIGURES]
+    assert (site / "_images/fig3.svg").read_bytes() == (ROOT / "data/figures/fig3.svg").read_bytes()
+    assert all(box.has_attr("hidden") for box in page.select(".interactive"))
+    claims = [row.find("td").get_text(strip=True) for row in page.select("table.verdicts tbody tr")]
+    assert claims == list(CLAIMS)
+
+
+def test_the_interactive_figures_have_the_numbers_of_the_stored_ones(site: Path, pages: Pages) -> None:
+    scripts = pages[site / "docs/results.html"].select(".interactive script")
+    specs = [json.loads(script.string) for script in scripts]
+    assert len(specs) == len(FIGURES) + 1  # and the bounds
+    (rows,) = specs[list(FIGURES).index("fig4")]["datasets"].values()
+    found = [
+        (row["mean"], row["low"], row["high"], row["seeds"])
+        for row in rows
+        if (row["preset"], row["panel"], row["agent"], row["line"]) == ("printed", "fig4b", "INTO", "BS-2")
+    ]
+    stored = series(results("fig4b", preset="printed"), "offloading BS-2").T
+    assert found == [pytest.approx(interval(values), rel=1e-5) for values in stored]
+
+
+def test_links_that_run_a_notebook_are_there_where_an_address_is_given(site: Path, pages: Pages) -> None:
+    assert "mybinder" not in str(
+        pages[site / "notebooks/01_system_model.html"].find_all("a", string=re.compile("Run"))
+    )
+    binder, colab = launchers("07_fig3", "someone/mecsim")
+    assert binder.endswith(
+        "(https://mybinder.org/v2/gh/someone/mecsim/HEAD?labpath=notebooks%2F07_fig3.ipynb)"
+    )
+    assert "/github/someone/mecsim/blob/HEAD/notebooks/07_fig3.ipynb)" in colab
 
 
 def test_the_reference_has_every_public_name(site: Path, pages: Pages) -> None:
@@ -143,6 +203,67 @@ def browser() -> Iterator[Page]:
         yield page
 
 
+def figure(browser: Page, site: Path, name: str) -> Locator:
+    """An interactive figure, drawn."""
+    browser.goto((site / "docs/results.html").as_uri())
+    box = browser.locator(f".interactive:has(#{name}-preset)")
+    box.scroll_into_view_if_needed()
+    expect(box.locator("svg.marks")).to_be_visible()
+    return box
+
+
+def lines(box: Locator) -> list[str]:
+    """The paths of the lines that are drawn."""
+    return box.locator(".mark-line path").evaluate_all("paths => paths.map(path => path.getAttribute('d'))")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_reader_chooses_preset_panel_and_agents_and_is_told_of_a_mark(
+    site: Path, browser: Page, width: int
+) -> None:
+    browser.set_viewport_size({"width": width, "height": 900})
+    box = figure(browser, site, "fig6")
+    assert box.page.locator(".stored:visible").count() == 0
+    before = lines(box)
+    assert len(before) == 6
+    box.get_by_role("checkbox", name="untrained").uncheck()
+    expect(box.locator(".mark-line path")).to_have_count(5)
+    box.get_by_role("checkbox", name="thrifty").check()
+    expect(box.locator(".mark-line path")).to_have_count(6)
+    box.get_by_role("radio", name="printed").check()
+    box.get_by_role("combobox", name="panel").select_option("fig6b")
+    expect(box.locator("svg")).to_contain_text("CPU of each BS F (GHz)")
+    assert not set(lines(box)) & set(before)
+    box.locator(".mark-symbol path").last.click(force=True)
+    told = browser.locator("#vg-tooltip-element")
+    expect(told).to_be_visible()
+    for words in (
+        "thrifty",
+        "GHz) = 8",
+        "mean",
+        "95 % interval",
+        "seeds3",
+        "C12 reproduced; C15 not reproduced",
+    ):
+        expect(told).to_contain_text(words)
+    place = told.bounding_box()
+    assert place
+    assert 0 <= place["x"] < place["x"] + place["width"] <= width
+
+
+@pytest.mark.browser
+def test_search_and_copying_work_without_a_server(site: Path, browser: Page) -> None:
+    errors: list[str] = []
+    browser.on("pageerror", lambda error: errors.append(str(error)))
+    browser.goto((site / "search.html").as_uri() + "?q=interference")
+    expect(browser.locator("#search-results li").first).to_be_visible()
+    assert errors == []
+    browser.goto((site / "notebooks/01_system_model.html").as_uri())
+    buttons = browser.locator("button.copybtn")
+    assert buttons.count() == browser.locator(".cell_input").count() > 5
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_pages_read_well_in_a_browser(site: Path, browser: Page, width: int) -> None:
@@ -160,3 +281,18 @@ def test_pages_read_well_in_a_browser(site: Path, browser: Page, width: int) -> 
         assert browser.locator(".MathJax_Error, merror").count() == 0
         assert (browser.locator(".MathJax_Display").count() > 3) == (name == LOOKED_AT[1])
         assert problems == []
+
+
+@pytest.mark.browser
+def test_a_phone_without_scripts_has_the_stored_figures_and_no_page_scrolls_sideways(
+    site: Path, pages: Pages, browser: Page
+) -> None:
+    assert browser.context.browser is not None
+    page = browser.context.browser.new_page(java_script_enabled=False, viewport={"width": 390, "height": 900})
+    for path in pages:
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    page.goto((site / "docs/results.html").as_uri())
+    assert page.locator(".stored img:visible").count() == len(FIGURES)
+    assert page.locator(".interactive:visible").count() == 0
+    page.close()

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import jupyter_server_mathjax
 from nbformat import NotebookNode
@@ -21,6 +22,17 @@ def title_of(notebook: NotebookNode, default: str) -> str:
     texts = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     found = re.search(r"^# (.*)", texts, flags=re.MULTILINE)
     return found[1].strip() if found else default
+
+
+def launchers(name: str, repository: str) -> list[str]:
+    """Links that open a notebook where it can be run without installing, for a public repository on GitHub, if any."""
+    if not repository:
+        return []
+    path = f"notebooks/{name}.ipynb"
+    return [
+        f"[Run it on Binder](https://mybinder.org/v2/gh/{repository}/HEAD?labpath={quote(path, safe='')})",
+        f"[Open it in Colab](https://colab.research.google.com/github/{repository}/blob/HEAD/{path})",
+    ]
 
 
 def strip_widgets(notebook: NotebookNode) -> None:
