@@ -26,9 +26,9 @@ test: lint ## ruff, codespell, pyright, pytest and nbval (ARGS='-k physics' is p
 reproduce: $(STAMP) ## run every notebook into build/; PROFILE=paper also computes missing paper-scale runs
 	$(BIN)/mecsim reproduce --profile $(PROFILE)
 
-site: $(STAMP) ## README, notebooks as committed and the public names as pages in build/site/index.html
+site: $(STAMP) ## README, results, notebooks and public names as pages (ARGS='-D repository=owner/name' for links that run them)
 	rm -rf build/site build/doctrees
-	$(BIN)/python -m sphinx -q -W --keep-going -c docs -b html -d build/doctrees . build/site
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -b html -d build/doctrees $(ARGS) . build/site
 	@echo Open build/site/index.html
 
 notebooks: format ## execute the committed notebooks in place, the only way their outputs are made
