@@ -16,12 +16,12 @@ from mecsim.experiments.plots import (
     AGENT_COLOURS,
     BS_COLOURS,
     TOTAL_COLOUR,
-    plot_curves,
     plot_sweep,
+    plot_training,
+    seeds_in_words,
     use_style,
 )
-from mecsim.experiments.results import by_bs, curves, series, stored_tables
-from mecsim.experiments.statistics import trailing_mean
+from mecsim.experiments.results import by_bs, curves, means, series, stored_tables
 from mecsim.experiments.store import write_atomically
 
 WIDTH_INCHES, HEIGHT_INCHES = 5.2, 3.6
@@ -29,11 +29,11 @@ WIDTH_INCHES, HEIGHT_INCHES = 5.2, 3.6
 
 def draw_learning(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
     """A panel of Fig. 3: the income of INTO while it trains, one curve a point."""
-    return plot_curves({label: trailing_mean(incomes) for label, incomes in curves(table).items()}, ax)
+    return plot_training(curves(table), ax)
 
 
 def draw_counts(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
-    """A panel of Figs 4 and 5: the offloading devices of each BS, and of all, under INTO (lines) and all-on (dots)."""
+    """A panel of Figs 4 and 5: the offloading devices of each BS, and of all, under INTO (lines), all-on (open marks)."""
     colours = {**{f"BS-{bs}": colour for bs, colour in enumerate(BS_COLOURS, start=1)}, "all": TOTAL_COLOUR}
     for agent, dotted in (("all-on", True), ("INTO", False)):
         counts = by_bs(table, agent=agent)
@@ -64,9 +64,9 @@ DRAW: dict[str, Callable[[str, pd.DataFrame, Axes], Axes]] = {
 def draw_panel(name: str, table: pd.DataFrame, ax: Axes, preset: str) -> Axes:
     """One panel from its results; its x axis says over how many seeds."""
     DRAW[name[:4]](name, table, ax)
-    panel, seeds = EXPERIMENTS[name], table["seed"].nunique()
+    panel = EXPERIMENTS[name]
     if panel.axis:
-        ax.set(xlabel=f"{panel.axis} ({seeds} seeds, 95% interval)")
+        ax.set(xlabel=f"{panel.axis} ({seeds_in_words(means(table).values())})")
     ax.set(title=panel_title(name, preset))
     return ax
 
