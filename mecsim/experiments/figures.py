@@ -33,7 +33,7 @@ def draw_learning(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def draw_counts(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
-    """A panel of Figs 4 and 5: the offloading devices of each BS, and of all, under INTO (lines), all-on (open marks)."""
+    """A panel of Figs 4 and 5: offloading devices of each BS, and of all, under INTO (lines), all-on (open marks)."""
     colours = {**{f"BS-{bs}": colour for bs, colour in enumerate(BS_COLOURS, start=1)}, "all": TOTAL_COLOUR}
     for agent, dotted in (("all-on", True), ("INTO", False)):
         counts = by_bs(table, agent=agent)
