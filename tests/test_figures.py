@@ -1,5 +1,6 @@
 """Figures from results: what is drawn, over how many seeds, and where the results come from."""
 
+import re
 from itertools import product
 
 import matplotlib.pyplot as plt
@@ -9,7 +10,7 @@ import pytest
 
 from mecsim.experiments import figures
 from mecsim.experiments import results as stored
-from mecsim.experiments.figures import draw_panel, draw_tables, save_figures
+from mecsim.experiments.figures import draw_panel, draw_tables, save_figures, show_panel
 from mecsim.experiments.panels import EXPERIMENTS, FIGURES, RIVALS
 from mecsim.experiments.plots import AGENT_COLOURS, BS_COLOURS
 
@@ -71,6 +72,22 @@ def test_one_row_a_preset():
     tables = {key: {name: made_up(name) for name in FIGURES["fig4"]} for key in ("calibrated", "printed")}
     titles = [ax.get_title() for ax in draw_tables(tables).axes]
     assert titles == [f"Fig. 4({panel}), {preset}" for preset in tables for panel in "ab"]
+
+
+def test_a_panel_alone_has_its_presets_side_by_side_and_the_verdicts_on_it(capsys) -> None:
+    found = stored.Results(
+        {preset: {"fig5a": made_up("fig5a")} for preset in ("calibrated", "printed")}, "paper"
+    )
+    show_panel("fig5a", found)
+    left, right = plt.gcf().axes
+    assert left.get_subplotspec().rowspan == right.get_subplotspec().rowspan
+    first, verdicts, second, _ = capsys.readouterr().out.splitlines()
+    assert (first[:2], second[:2]) == ("C7", "C8")
+    assert re.fullmatch(r"     calibrated: [a-z ]+ †; printed: [a-z ]+", verdicts)
+    show_panel("fig5b", found)
+    assert capsys.readouterr().out == ""
+    show_panel("fig5a", found._replace(profile="quick"))
+    assert capsys.readouterr().out.startswith("profile quick")
 
 
 def test_every_figure_is_written_as_svg_and_png_with_the_same_bytes_again(tmp_path, monkeypatch):

@@ -34,8 +34,8 @@ FEW = {f"{seeds}": runs for seeds in (2, 5, 3) for runs in curves(1, seeds).valu
     ("data", "told", "bands"),
     [
         (curves(), "5 seeds, 95% interval", 2),
-        (FEW, "2 to 5 seeds, 95% interval, thin: each", 1),
-        (curves(seeds=3), "3 seeds, thin: each", 0),
+        (FEW, "2 to 5 seeds, 95% interval or thin lines", 1),
+        (curves(seeds=3), "3 seeds, thin lines", 0),
         (curves(seeds=1), "1 seed", 0),
     ],
 )

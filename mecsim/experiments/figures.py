@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mecsim.experiments.claims import verdicts_on
 from mecsim.experiments.panels import COMPARED, CONTROLS, EXPERIMENTS, FIGURES
 from mecsim.experiments.plots import (
     AGENT_COLOURS,
@@ -21,7 +22,7 @@ from mecsim.experiments.plots import (
     seeds_in_words,
     use_style,
 )
-from mecsim.experiments.results import by_bs, curves, means, series, stored_tables
+from mecsim.experiments.results import Results, by_bs, curves, means, series, stored_tables
 from mecsim.experiments.store import write_atomically
 
 WIDTH_INCHES, HEIGHT_INCHES = 5.2, 3.6
@@ -80,13 +81,26 @@ def panel_title(name: str, preset: str) -> str:
 
 def draw_tables(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     """The panels of a figure, from their results by preset and panel."""
-    rows, columns = len(tables), max(map(len, tables.values()))
-    size = (WIDTH_INCHES * min(columns, 2), HEIGHT_INCHES * rows * -(-columns // 2))
-    figure, axes = plt.subplots(rows * -(-columns // 2), min(columns, 2), figsize=size, squeeze=False)
     panels = [(preset, name, table) for preset, of in tables.items() for name, table in of.items()]
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    size = (WIDTH_INCHES * columns, HEIGHT_INCHES * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for ax, (preset, name, table) in zip(axes.flat, panels, strict=True):
         draw_panel(name, table, ax, preset)
     return figure
+
+
+def show_panel(name: str, found: Results) -> None:
+    """In a notebook: a panel under each preset, and under it the verdicts on what the paper says of this panel alone.
+
+    Nothing is shown where the results do not have the panel, and no verdicts where they are not at the paper's scale.
+    """
+    tables = {preset: {name: of[name]} for preset, of in found.tables.items() if name in of}
+    if tables:
+        draw_tables(tables)
+        plt.show()
+        print(verdicts_on(name, tables) if found.profile == "paper" else found.scale)
 
 
 def save_figures(out: Path) -> list[Path]:

@@ -114,8 +114,8 @@ def seeds_in_words(runs: Iterable[Array]) -> str:
     seeds = " to ".join(map(str, sorted({counts[0], counts[-1]})))
     if counts[-1] == 1:
         return "1 seed"
-    shown = [f"{CONFIDENCE:.0%} interval"] * (counts[-1] >= FEW) + ["thin: each"] * (counts[0] < FEW)
-    return f"{seeds} seeds, {', '.join(shown)}"
+    shown = [f"{CONFIDENCE:.0%} interval"] * (counts[-1] >= FEW) + ["thin lines"] * (counts[0] < FEW)
+    return f"{seeds} seeds, {' or '.join(shown)}"
 
 
 def plot_sweep(
