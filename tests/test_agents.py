@@ -15,11 +15,11 @@ from mecsim.scenario import PRESETS, Scenario
 from mecsim.settings import SettingError
 from mecsim.system import Action, PhysicalSystem, SystemState
 
-RULES = ("OLNPO", "LPWPO", "all-on", "greedy", "thrifty")
+RULES = ("OLNPO", "LPWPO", "all-on", "greedy", "thrifty", "planner")
 
 
 class TestTable:
-    def test_the_paper_s_agents_two_controls_and_two_greedy_rules(self) -> None:
+    def test_the_paper_s_agents_two_controls_and_what_goes_beyond_it(self) -> None:
         assert set(AGENTS) == {"INTO", "DDQN", "untrained", *RULES}
         for name in AGENTS:
             assert issubclass(agent_class(name), Agent)

@@ -75,7 +75,9 @@ def test_no_sequence_of_decisions_beats_it(alpha) -> None:
 def test_no_policy_beats_it(changes) -> None:
     scenario, slots = SMALL.replace(**changes), 8
     bound = long_run_bound(scenario, idle_states(scenario, 5, slots), iterations=30)
-    agents = [make_agent(name, scenario) for name in ("all-on", "OLNPO", "LPWPO", "greedy", "thrifty")]
+    agents = [
+        make_agent(name, scenario) for name in ("all-on", "OLNPO", "LPWPO", "greedy", "thrifty", "planner")
+    ]
     earned = [
         rollout(agent, PhysicalSystem(scenario, 5), slots).income.mean()
         for agent in (*agents, Optimal(scenario))
@@ -88,7 +90,7 @@ def test_no_policy_beats_it(changes) -> None:
 def test_no_agent_beats_it_at_the_papers_size(preset) -> None:
     scenario, slots = Scenario.preset(preset), 6
     bound = long_run_bound(scenario, idle_states(scenario, 3, slots), iterations=20)
-    for name in ("all-on", "OLNPO", "greedy", "thrifty"):
+    for name in ("all-on", "OLNPO", "greedy", "thrifty", "planner"):
         agent = make_agent(name, scenario)
         assert rollout(agent, PhysicalSystem(scenario, 3), slots).income.mean() <= bound.income
 

@@ -90,7 +90,7 @@ def test_agents_stay_below_the_bound_at_real_size(preset, gap) -> None:
         bracket = per_slot_bounds(scenario, state, gap, time_limit_s=300.0)
         assert_earned(scenario, state, bracket)
         assert bracket.gap <= gap
-        for name in ("all-on", "OLNPO", "LPWPO", "greedy", "thrifty"):
+        for name in ("all-on", "OLNPO", "LPWPO", "greedy", "thrifty", "planner"):
             action = make_agent(name, scenario).act(state)
             assert float(outcome(scenario, state, action).income) <= bracket.upper
 

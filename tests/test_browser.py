@@ -1,12 +1,14 @@
 """The notebooks in a real JupyterLab as a reader opens them, and the controls of notebook 13 there and under Voilà."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from lab import ERRORS, chromium, find_chromium, jupyterlab, open_notebook, run_all
 from playwright.sync_api import Locator, Page, expect
 from reproduce import NOTEBOOKS, NUMBERED
+
+from mecsim.explore.comparing import KNOBS
 
 PATHS = sorted(NOTEBOOKS.glob(NUMBERED))
 EXPLORER = "13_explore.ipynb"
@@ -16,6 +18,12 @@ PATIENCE_MS = 300_000
 OPEN = "async name => { await jupyterapp.commands.execute('docmanager:open', { path: name }) }"
 INSIDE = """parts => [...document.querySelectorAll(parts)].every(
     part => part.getBoundingClientRect().left >= 0 && part.getBoundingClientRect().right <= innerWidth + 1)"""
+MOVES_AND_DEFAULTS = """shell => {
+    const handle = shell.querySelector('.noUi-handle');
+    for (let press = 0; press < 3; press++)
+        handle.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }));
+    shell.querySelector('button').click();
+}"""
 
 pytestmark = [
     pytest.mark.browser,
@@ -82,6 +90,20 @@ def press_button(shell: Locator) -> None:
     shell.locator("button:not(.mod-active)").first.press("Space")
 
 
+def redrawn(panel: Locator, name: str, use: Callable[[Locator], None]) -> Locator:
+    """A shell with the picture that it shows after a use of it."""
+    shell = shell_of(panel, name)
+    before = shell.locator(PICTURE).get_attribute("src")
+    use(shell)
+    panel.page.wait_for_function(
+        "([shell, picture, before]) => shell.querySelector(picture).src !== before",
+        arg=[shell.element_handle(), PICTURE, before],
+        timeout=PATIENCE_MS,
+    )
+    expect(shell.locator(STATUS)).to_have_text("Ready.", timeout=PATIENCE_MS)
+    return shell
+
+
 @pytest.mark.parametrize(
     ("name", "use"),
     [
@@ -93,20 +115,62 @@ def press_button(shell: Locator) -> None:
     ],
 )
 def test_every_kind_of_control_moves_the_picture(explorer: tuple[Page, Locator], name, use) -> None:
-    page, panel = explorer
-    shell = shell_of(panel, name)
-    before = shell.locator(PICTURE).get_attribute("src")
-    use(shell)
-    page.wait_for_function(
-        "([shell, picture, before]) => shell.querySelector(picture).src !== before",
-        arg=[shell.element_handle(), PICTURE, before],
-        timeout=PATIENCE_MS,
-    )
-    expect(shell.locator(STATUS)).to_have_text("Ready.", timeout=PATIENCE_MS)
+    _, panel = explorer
+    shell = redrawn(panel, name, use)
     words = shell.locator(WORDS).inner_text()  # for those who cannot see the picture
     assert shell.locator(PICTURE).get_attribute("alt") == words != ""
     expect(panel.locator(ERRORS)).to_have_count(0)
     assert "Traceback (most recent call last)" not in panel.inner_text()
+
+
+def test_a_key_pressed_in_a_control_is_no_shortcut(explorer: tuple[Page, Locator]) -> None:
+    page, panel = explorer
+    cells, shells = panel.locator(".jp-Cell").count(), panel.locator(SHELL).count()
+    for control in ("select", ".noUi-handle", ".widget-readout", "button"):
+        shell_of(panel, "step").locator(control).first.focus()
+        for key in ("ArrowDown", "ArrowUp", *"abddxz", "Escape", "Shift+M", "Control+Enter"):
+            page.keyboard.press(key)
+            assert page.evaluate(f"document.activeElement.matches('{SHELL} {control}')"), key
+    assert (panel.locator(".jp-Cell").count(), panel.locator(SHELL).count()) == (cells, shells)
+
+
+def test_every_control_can_be_reached_by_tab(explorer: tuple[Page, Locator]) -> None:
+    page, panel = explorer
+    shell = shell_of(panel, "compare")
+    shell.locator(".noUi-handle").first.focus()
+    reached = []
+    while page.evaluate("shell => shell.contains(document.activeElement)", shell.element_handle()):
+        reached.append(page.evaluate("document.activeElement.className.split(' ')[0]"))
+        page.keyboard.press("Tab")
+    assert reached.count("noUi-handle") == 9
+    assert reached[-1] == "lm-Widget"
+
+
+def test_defaults_win_over_a_slider_that_is_at_work(explorer: tuple[Page, Locator]) -> None:
+    """The kernel is at work on the slider's first value; the browser keeps the last one until that is done."""
+    _, panel = explorer
+    shell = shell_of(panel, "compare")
+    words = shell.locator(WORDS)
+    shell.evaluate(MOVES_AND_DEFAULTS)
+    expect(words).not_to_contain_text("moved", timeout=PATIENCE_MS)
+    redrawn(panel, "playback", press_button)  # until then all that was sent before it is done
+    expect(words).not_to_contain_text("moved")
+    shown = shell.locator(".widget-readout").all_inner_texts()
+    assert shown == [f"{knob.default:.2f}" for knob in KNOBS.values()]
+
+
+def test_voila_has_its_own_words_a_readable_width_and_no_figure_twice(explorer: tuple[Page, Locator]) -> None:
+    page, panel = explorer
+    if page.locator("#jp-main-statusbar").count():
+        pytest.skip("of Voilà's page alone")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    expect(panel.get_by_text("How to use it.")).to_be_visible()
+    assert "Run all cells" not in panel.inner_text()
+    assert panel.locator(PICTURE).count() == len(SHELLS)
+    paragraphs = panel.locator(".jp-RenderedMarkdown p").evaluate_all(
+        "all => all.map(one => one.clientWidth)"
+    )
+    assert 400 < max(paragraphs) < 800
 
 
 def test_nothing_sticks_out_on_a_phone(explorer: tuple[Page, Locator]) -> None:

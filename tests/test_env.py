@@ -132,7 +132,7 @@ class TestRendering:
         for _ in range(2):
             env.step(env.action_space.sample())
             frames.append(env.render())
-        assert {(frame.shape, frame.dtype.name) for frame in frames} == {((540, 840, 3), "uint8")}
+        assert {(frame.shape, frame.dtype.name) for frame in frames} == {((660, 560, 3), "uint8")}
         assert not np.array_equal(frames[0], frames[1])
         assert not np.array_equal(frames[1], frames[2])
 
@@ -173,7 +173,7 @@ class TestRendering:
         env.reset(seed=0)
         env.step(env.action_space.sample())
         assert drawing.displayed.call_count == display.update.call_count == 1
-        assert display.update.call_args.args[0].size == (840, 540)
+        assert display.update.call_args.args[0].size == (560, 660)
 
     def test_to_a_human_with_a_screen_a_window_opens_and_is_closed(self, monkeypatch) -> None:
         monkeypatch.setattr(plt, "get_backend", lambda: "TkAgg")

@@ -2,15 +2,21 @@
 
 import gc
 import html
+import itertools
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
+from threading import Thread
 
 import ipywidgets
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.patches import FancyArrow
+from pages import strip_widgets
 
 from mecsim.agents import AGENTS, Agent, make_agent
 from mecsim.agents.base import Offer
@@ -37,7 +43,7 @@ from mecsim.twin import DigitalTwin
 
 PRESETS = ("calibrated", "printed")
 READINGS = ("reassess", "one-shot")
-RULES = ("LPWPO", "OLNPO", "all-on", "greedy", "thrifty")
+RULES = ("LPWPO", "OLNPO", "all-on", "greedy", "thrifty", "planner")
 SETTINGS = [
     Refinement(),
     Refinement(reading="one-shot", cpu="actor"),
@@ -136,12 +142,30 @@ class TestSlots:
         distance = np.linalg.norm(devices[:, None] - stations, axis=2)
         assert np.array_equal(distance.argmin(axis=1), scenario.cell)
 
+    def test_the_arrows_are_as_wide_as_what_goes_over_the_wires(self, learners, state) -> None:
+        """From each BS to each other one, what its own devices have computed there."""
+        view = slot_view(everyone(Scenario(), learners)["INTO"], state)
+        cell, placement = Scenario().cell, view.action.placement
+        arrows = [patch for patch in slots.draw_slot(view).axes[0].patches if isinstance(patch, FancyArrow)]
+        expected = {}
+        for source, target in itertools.permutations(range(3), 2):
+            over = (cell == source) & (placement == target)
+            expected[source, target] = state.size_bits[over].sum()
+            assert view.wired_bits[source, target] == pytest.approx(expected[source, target])
+        widths = np.array([arrow._width for arrow in arrows])
+        np.testing.assert_allclose(
+            widths / widths.sum(), np.array(list(expected.values())) / sum(expected.values())
+        )
+
     def test_draws_every_fate_with_its_count(self, state) -> None:
         view = slot_view(make_agent("OLNPO", Scenario()), state)
         count = Counter(view.fates)
         assert count["at a peer"] == count["not offered"] == 0 < count["no energy"]  # of OLNPO
         legend = [text.get_text() for text in slots.draw_slot(view).legends[0].get_texts()]
-        assert legend == [f"{words}: {count[fate]}" for fate, (_, _, words) in slots.MARKS.items()]
+        assert legend == [
+            *(f"{words}: {count[fate]}" for fate, (_, _, words) in slots.MARKS.items()),
+            "wire, Mbit in this slot",
+        ]
 
 
 class TestKnobs:
@@ -196,7 +220,7 @@ class TestCompare:
         assert [bar.get_width() for bar in right.patches] == [one.income for one in found.values()]
         drawn = sum(bar.get_width() for bar in left.patches)
         assert drawn == pytest.approx(sum(one.offloading.sum() for one in found.values()))
-        assert figure.texts[0].get_text().startswith("mean of 8 slots: 2 in each of 4 worlds\n")
+        assert figure.texts[0].get_text().endswith("\nmean of 8 slots: 2 in each of 4 worlds")
 
 
 class TestPlayback:
@@ -325,13 +349,22 @@ class TestExplorers:
 
     def test_the_defaults_come_back_in_one_drawing(self, make, monkeypatch) -> None:
         shell, drawn = make("compare"), []
-        monkeypatch.setattr(shell, "_show", lambda **values: drawn.append(values) or (blank(1, 1), "drawn"))
+        monkeypatch.setattr(shell, "_show", lambda **values: drawn.append(values) or (blank(1), "drawn"))
         for name in ("rho", "alpha"):
             shell.controls[name].value = moved(shell.controls[name])
         shell.buttons["Defaults"].click()
         assert len(drawn) == 3
         assert all(drawn[2][name] == knob.default for name, knob in KNOBS.items())
         assert words_of(shell) == "drawn"
+
+    def test_the_defaults_win_over_what_the_browser_has_held_back(self, make) -> None:
+        shell = make("compare")
+        slider = shell.controls["rho"]
+        usual = words_of(shell)
+        shell.buttons["Defaults"].click()
+        slider.set_state({"value": 0.4, "stamp": 1})  # as the browser sends it
+        assert slider.value == KNOBS["rho"].default
+        assert words_of(shell) == usual
 
     def test_another_device_starts_from_what_it_does(self, make, state) -> None:
         shell = make("what if")
@@ -356,6 +389,18 @@ class TestExplorers:
         done = subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"], check=False)
         assert done.returncode == 0
 
+    def test_starts_where_the_notebook_says(self, learners) -> None:
+        assert widgets.step_explorer({}, removals=7).controls["count"].value == 7
+        assert widgets.compare_explorer({}, alpha=0.2).controls["alpha"].value == 0.2
+        assert "on BS-3 now" in words_of(widgets.what_if_explorer({}, device=33, bs=2))
+
+    @pytest.mark.parametrize("server", ["voila/0.5", "jupyter"])
+    def test_a_page_does_not_ask_to_run_cells(self, monkeypatch, server) -> None:
+        monkeypatch.setenv("SERVER_SOFTWARE", server)
+        told = widgets.how_to_use().data
+        assert ("Run all cells" in told) == (server == "jupyter")
+        assert "*Tab*" in told
+
 
 class TestShell:
     @pytest.fixture
@@ -368,9 +413,9 @@ class TestShell:
             seen.append((status_of(shells[0]) if shells else BUSY, gc.isenabled()))
             if value > 1:
                 raise SettingError("value = 2 is not allowed:\n it should be small.")
-            return blank(1, 1), f'{value:g} & a "b" <script>'
+            return blank(1), f'{value:g} & a "b" <script>'
 
-        shells.append(Shell({"value": slider("v, value (1)", 0, 2, 0, 0.5)}, show))
+        shells.append(Shell({"value": slider("v, value (1)", 0, 2, 0)}, show))
         return shells[0], seen
 
     def test_an_error_is_one_sentence_and_the_picture_stays(self, seen) -> None:
@@ -394,3 +439,32 @@ class TestShell:
         shown = seen[0].picture.value
         assert "<script>" not in shown
         assert 'alt="0 &amp; a &quot;b&quot; &lt;script&gt;"' in shown
+
+    def test_where_no_kernel_runs_the_picture_and_its_words_are_left(self, seen) -> None:
+        output = nbformat.v4.new_output("display_data", seen[0]._repr_mimebundle_())
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[output])])
+        strip_widgets(notebook)
+        data = notebook.cells[0].outputs[0].data
+        assert f"base64,{data['image/png']}" in seen[0].picture.value
+        assert data["text/plain"] == '0 & a "b" <script>'
+        assert len(data) == 2
+
+    def test_pictures_are_drawn_one_after_the_other(self) -> None:
+        """In the threads in which JupyterLab lets a kernel answer its widgets."""
+        at_work, most = [0], [0]
+
+        def show(value: float):
+            at_work[0] += 1
+            most[0] = max(most[0], at_work[0])
+            time.sleep(0.01)  # so that another thread has its turn
+            at_work[0] -= 1
+            return blank(1), f"{value:g}"
+
+        shell = Shell({"value": slider("v, value (1)", 0, 9, 0)}, show)
+        threads = [Thread(target=setattr, args=(shell.controls["value"], "value", n)) for n in range(1, 5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert most == [1]
+        assert words_of(shell) == f"{shell.controls['value'].value}"

@@ -115,6 +115,20 @@ def test_opens_with_a_title_and_ends_with_the_usual_sections(path: Path, noteboo
     assert [heading for heading in headings if heading in expected] == expected
 
 
+def title(notebook: NotebookNode) -> str:
+    return notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+
+
+def test_both_ends_link_to_the_notebooks_before_and_after(path: Path, notebook: NotebookNode) -> None:
+    place, links = NOTEBOOKS.index(path), []
+    for word, near in (("Previous", NOTEBOOKS[:place][-1:]), ("Next", NOTEBOOKS[place + 1 :][:1])):
+        links += [f"{word}: [{title(nbformat.read(one, as_version=4))}]({one.name})" for one in near]
+    start, line = notebook.cells[0].source, " · ".join(links)
+    assert f"*\n\n{line}\n\n" in start
+    assert notebook.cells[-1].source.endswith(f"\n\n{line}")
+    assert "Before: " in start
+
+
 def test_every_mention_of_a_notebook_or_an_assumption_is_a_link(path: Path, notebook: NotebookNode) -> None:
     own = f"otebook {path.stem.partition('_')[0]}"
     plain = MENTION.findall(NO_PROSE.sub("", markdown(notebook)))

@@ -366,7 +366,7 @@ def test_what_is_recorded_is_what_is_in_use(path) -> None:
     recorded = json.loads(path.read_text())["defaults"]
     assert recorded["Scenario"]["tau_s"] == 3.0
     assert recorded["INTOSettings"]["actor_hidden"] == [3000, 1000]
-    agents = {"INTOSettings", "DDQNSettings", "LPWPOSettings"}
+    agents = {"INTOSettings", "DDQNSettings", "LPWPOSettings", "PlannerSettings"}
     assert set(recorded) == {"Scenario", "Refinement", "Deviation", "Evaluation", *agents}
 
 

@@ -24,11 +24,18 @@ def title_of(notebook: NotebookNode, default: str) -> str:
 
 
 def strip_widgets(notebook: NotebookNode) -> None:
-    """Removes the widgets, which show nothing without a kernel, from the outputs and the metadata."""
+    """Removes the widgets, which show nothing without a kernel, from the outputs and the metadata.
+
+    Of one that brings a picture, the picture stays.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+            cell.outputs = [
+                output
+                for output in cell.outputs
+                if not output.get("data", {}).pop(WIDGET_VIEW, None) or "image/png" in output.data
+            ]
 
 
 def describe_figures(notebook: NotebookNode, title: str) -> None:

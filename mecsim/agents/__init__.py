@@ -1,4 +1,4 @@
-"""The paper's agents, its baselines, two controls and two greedy rules."""
+"""The paper's agents, its baselines, two controls, and beyond the paper two greedy rules and the planner."""
 
 from mecsim.agents.base import AGENTS, Agent, AgentName, agent_class, make_agent
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib import import_module
 from inspect import signature
-from typing import Annotated, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import numpy as np
 from pydantic import AfterValidator
@@ -16,6 +16,9 @@ from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario, ScenarioStack
 from mecsim.settings import SettingError, whole_number
 from mecsim.system import Action, SystemState
+
+if TYPE_CHECKING:
+    from mecsim.twin import DigitalTwin
 
 
 class Offer(NamedTuple):
@@ -75,6 +78,10 @@ class Agent(ABC):
         actions = [self.act(state.world(number)) for number in range(len(state.energy_j))]
         return Action(np.stack([one.placement for one in actions]), np.stack([one.cpu_hz for one in actions]))
 
+    def rehearse(self, twin: DigitalTwin) -> dict[Any, float]:
+        """Learns in a twin, left as it was, before deployment; most agents do not. Returns what each choice earned."""
+        return {}
+
     def offers(self, state: SystemState) -> list[Offer]:
         """What `act` hands to lines 2-8 of Algorithm 1, round by round; the last round gives the action.
 
@@ -96,6 +103,7 @@ AGENTS: dict[str, str | type[Agent]] = {
     "untrained": "mecsim.agents.into:INTO",
     "greedy": "mecsim.agents.greedy:Greedy",
     "thrifty": "mecsim.agents.greedy:Thrifty",
+    "planner": "mecsim.agents.planner:Planner",
 }
 """Each agent's class, or "module:Class", imported when it is first asked for, so that physics needs no torch."""
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mecsim import physics
 from mecsim.agents.base import Agent, Offer
-from mecsim.physics import Array, Ints
+from mecsim.physics import Array, Bools, Ints
 from mecsim.refinement import Refinement, refine_discrete
 from mecsim.scenario import Scenario
 from mecsim.system import Action, SystemState, check_shapes
@@ -52,11 +52,10 @@ class Greedy(Agent):
     def _offer(self, state: SystemState) -> Ints:
         """The BS of each task after the three steps, -1 where it is discarded, (n_devices,)."""
         check_shapes(self.scenario, state)
-        slot = _Slot(self.scenario, state, self.price_per_j(state))
-        with np.errstate(invalid="ignore", over="ignore"):
-            placement = slot.filled(*slot.prices())
-            slot.add(placement)
-        return placement
+        return self._chosen(Slot(self.scenario, state, self.price_per_j(state)))
+
+    def _chosen(self, slot: Slot) -> Ints:
+        return slot.chosen()
 
     def price_per_j(self, state: SystemState) -> Array:
         """What each device's energy is worth to later slots, in income per J, (n_devices,): nothing."""
@@ -72,18 +71,30 @@ class _LimitedCell(NamedTuple):
     pay: Array
 
 
-class _Slot:
-    """The tasks of one slot, what they pay and what they cost."""
+class Slot:
+    """The tasks of one slot, what they pay and what they cost.
+
+    Attributes:
+        cpu_hz: F of each BS but for a margin, (n_bs,).
+        members: the tasks of each cell.
+    """
 
     def __init__(self, scenario: Scenario, state: SystemState, price_per_j: Array) -> None:
         self._scenario, self._state, self._n_bs = scenario, state, scenario.n_bs
         self._price_per_j = price_per_j
         self._received_w, self._cycles = state.received_w, state.cycles
-        self._cpu_hz = state.cpu_hz * (1.0 - MARGIN)
-        self._members = [np.flatnonzero(scenario.cell == bs) for bs in range(self._n_bs)]
+        self.cpu_hz = state.cpu_hz * (1.0 - MARGIN)
+        self.members = [np.flatnonzero(scenario.cell == bs) for bs in range(self._n_bs)]
         everywhere = np.broadcast_to(np.arange(self._n_bs)[:, None], (self._n_bs, scenario.n_devices))
         link = physics.link_delay_s(state.size_bits, everywhere, scenario.cell, state.link_bps)
         self._left_s = state.deadline_s[:, None] - link.T
+
+    def chosen(self) -> Ints:
+        """The three steps of `Greedy`: the BS of each task, -1 where it is discarded, (n_devices,)."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            placement = self.filled(*self.prices())
+            self.add(placement)
+        return placement
 
     def terms(self, tasks: Ints, heard_w: Array) -> tuple[Array, Array]:
         """What tasks need, and what they pay.
@@ -107,12 +118,12 @@ class _Slot:
         needs = physics.required_cpu_hz(self._cycles[tasks, None], slack)
         pay = state.award[tasks] - self._price_per_j[tasks] * energy
         worth = physics.affordable(energy, state.energy_j[tasks]) & (pay > 0)
-        possible = worth[..., None] & (needs <= self._cpu_hz)
+        possible = worth[..., None] & (needs <= self.cpu_hz)
         return np.where(possible, needs, np.inf), np.where(worth, pay, 0.0)
 
     def prices(self) -> tuple[float, Array, Array]:
         """The price of the CPU, in income per Hz; the limit on S, and the price of a watt, of each cell, (n_bs,)."""
-        cells = [self._cell(tasks) for tasks in self._members]
+        cells = [self._cell(tasks) for tasks in self.members]
         pays = np.concatenate([(cell.pay / cell.least_hz).max(axis=0) for cell in cells])
         able = pays[pays > 0] if pays.any() else np.ones(1)
         low, high = np.log(CHEAP * able.min()), np.log(able.max())
@@ -121,7 +132,7 @@ class _Slot:
             middle = 0.5 * (low + high)
             price = float(np.exp(middle))
             choices = [self._choice(cell, price) for cell in cells]
-            scarce = sum(used_hz for *_, used_hz in choices) > self._cpu_hz.sum()
+            scarce = sum(used_hz for *_, used_hz in choices) > self.cpu_hz.sum()
             low, high = (middle, high) if scarce else (low, middle)
         limit_w, price_w, _ = np.array(choices).T
         return price, limit_w, price_w
@@ -156,7 +167,7 @@ class _Slot:
         needs, pay = self.terms(np.arange(len(cell)), limit_w[cell])
         score = pay / (price * needs.min(axis=1) + price_w[cell] * own)
         best_first = np.argsort(-score)[: np.count_nonzero(score > 0)]
-        placement, room, left = np.full(len(cell), -1), self._cpu_hz.tolist(), limit_w.tolist()
+        placement, room, left = np.full(len(cell), -1), self.cpu_hz.tolist(), limit_w.tolist()
         columns = (values[best_first].tolist() for values in (cell, own, needs))
         for task, home, sent, needed in zip(best_first, *columns, strict=True):
             spare, bs = max((room[bs] - hz, bs) for bs, hz in enumerate(needed))
@@ -172,10 +183,11 @@ class _Slot:
         changed = list(range(n_bs))
         while True:
             for bs in changed:
-                silent, *found = self._silent(placement, bs)
-                pay[self._members[bs]] = 0.0
-                pay[silent], own[silent], others[silent], used[bs] = found
-            room = self._cpu_hz - used.sum(axis=0) - others
+                members = self.members[bs]
+                silent = members[placement[members] < 0]
+                pay[members] = 0.0
+                pay[silent], own[silent], others[silent], used[bs] = self.changes(placement, bs, silent)
+            room = self.cpu_hz - used.sum(axis=0) - others
             spare = room - own
             at = spare.argmax(axis=1)
             fits = (pay > 0) & (room.min(axis=1) >= 0) & (spare.max(axis=1) >= 0)
@@ -186,26 +198,52 @@ class _Slot:
             placement[best] = at[best]
             changed = [cell[best]]
 
-    def _silent(self, placement: Ints, bs: int) -> tuple[Ints, Array, Array, Array, Array]:
-        """A cell's silent tasks, and what each would pay and cost.
+    def totals(self, taken: Bools) -> tuple[Array, Array]:
+        """What sets of tasks need, and what each set pays in all.
+
+        Args:
+            taken: the tasks of each set, (sets, n_devices).
 
         Returns:
-            The tasks, (silent,); what each pays, less what its interference makes the others spend on energy; what it
-            needs at a BS, (silent, n_bs), in Hz; what it adds to the CPU that the cell uses at a BS, (silent, n_bs);
-            and the CPU that the cell uses without them, (n_bs,).
+            l of (18) of each task at each BS when the set is sent, (sets, n_devices, n_bs), see `terms`; and the sum
+            of what the set pays, minus infinity where one of its tasks cannot be or all BSs as one pool have not the
+            CPU, (sets,).
         """
-        members = self._members[bs]
-        sending, silent = members[placement[members] >= 0], members[placement[members] < 0]
+        cell = self._scenario.cell
+        heard = physics.cell_sum(self._received_w * taken, np.broadcast_to(cell, taken.shape), self._n_bs)
+        needs, pay = self.terms(np.arange(len(cell)), heard[..., cell])
+        least_hz = np.where(taken, needs.min(axis=-1), 0.0).sum(axis=-1)
+        return needs, np.where(least_hz <= self.cpu_hz.sum(), np.where(taken, pay, 0.0).sum(axis=-1), -np.inf)
+
+    def changes(self, placement: Ints, bs: int, tasks: Ints) -> tuple[Array, Array, Array, Array]:
+        """What changes if one task of a cell is added, or dropped where it is taken, for each of some tasks.
+
+        Args:
+            placement: the BS of each task, -1 where it is discarded, (n_devices,).
+            bs: the cell.
+            tasks: of this cell, (tasks,).
+
+        Returns:
+            What each would pay, less what its interference makes the others spend on energy, or the reverse, (tasks,);
+            what it needs at a BS, 0 where it is dropped, (tasks, n_bs), in Hz; what it adds to the CPU that the cell
+            uses at a BS now, (tasks, n_bs); and this CPU, (n_bs,).
+        """
+        members = self.members[bs]
+        sending = members[placement[members] >= 0]
         at, heard = placement[sending], self._received_w[sending].sum()
-        louder = heard + self._received_w[silent]
+        dropped = placement[tasks] >= 0
+        then = heard + np.where(dropped, -1.0, 1.0) * self._received_w[tasks]
         now_hz, now_pay = self.terms(sending, heard)
-        then_hz, then_pay = self.terms(sending, louder[:, None])
-        own_hz, own_pay = self.terms(silent, louder)
+        then_hz, then_pay = self.terms(sending, then[:, None])
+        own_hz, own_pay = self.terms(tasks, then)
+        own_hz[dropped], own_pay[dropped] = 0.0, 0.0
         number = np.arange(len(sending))
-        used = now_hz[number, at]
-        others = physics.cell_sum(then_hz[:, number, at] - used, at, self._n_bs)
+        used, then_hz = now_hz[number, at], then_hz[:, number, at]
+        gone = tasks[:, None] == sending
+        then_hz[gone], then_pay[gone] = 0.0, 0.0
+        others = physics.cell_sum(then_hz - used, at, self._n_bs)
         pay = own_pay - (now_pay - then_pay).sum(axis=1)
-        return silent, pay, own_hz, others, physics.cell_sum(used, at, self._n_bs)
+        return pay, own_hz, others, physics.cell_sum(used, at, self._n_bs)
 
 
 class Thrifty(Greedy):

@@ -11,9 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linprog
 
+from mecsim.agents.greedy import Slot
+from mecsim.agents.local_search import improve
 from mecsim.bounds.cells import BucketedCell
-from mecsim.bounds.choosing import choose_placed, choose_pooled, pack, repaired
+from mecsim.bounds.choosing import choose_placed, choose_pooled, repaired
 from mecsim.bounds.demands import TOLERANCE, Demands
+from mecsim.packing import pack
 from mecsim.physics import Array, Ints
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
@@ -205,6 +208,7 @@ class _BranchAndBound:
         high = most if demands.alpha else np.full_like(most, np.inf)
         asked = needs.min(axis=1)[possible].sum()
         price = np.full(demands.n_bs, demands.award[possible].sum() / max(asked, 1.0))
+        self._take(self._searched())
         self._bound(none, high, np.inf, price)
         while self._open and self._open[0].upper > self._cutoff and self._left_s > 0:
             self._branch(heapq.heappop(self._open))
@@ -287,6 +291,13 @@ class _BranchAndBound:
             if not self._demands.alpha or (sent >= high).all():
                 return
             high = sent
+
+    def _searched(self) -> Ints:
+        """What the planner would choose if energy were free."""
+        slot = Slot(self._scenario, self._state, np.zeros(self._scenario.n_devices))
+        placement = slot.chosen()
+        improve(slot, placement)
+        return placement
 
     def _placed_below(self, high_w: Array) -> Ints:
         """A placement whose S stays below the given powers, of nearly the most income that they allow."""

@@ -25,6 +25,7 @@ AGENT_COLOURS = {
     "untrained": "#7F7F7F",
     "greedy": "#D55E00",
     "thrifty": "#000000",
+    "planner": "#6F4FA2",
 }
 """Okabe and Ito's palette, safe for colour-blind readers; the order is the order of every legend."""
 

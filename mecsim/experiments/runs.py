@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from mecsim.agents import Agent, AgentName, agent_class, make_agent
+from mecsim.agents import AGENTS, Agent, AgentName, agent_class, make_agent
 from mecsim.experiments.store import BUILD, DATA, NUMERICS, Job, read_json, write_atomically
 from mecsim.refinement import Refinement
 from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
@@ -41,6 +41,9 @@ SMALL_SLOT_S = {"INTO": 0.0065, "DDQN": 0.0035}
 """The same with networks of a tenth of the neurons."""
 EVALUATED_SLOT_S = 0.001
 """Seconds of an evaluated slot, between 0.0005 (all-on, OLNPO, LPWPO) and 0.003 (greedy, thrifty, INTO)."""
+
+REHEARSAL_S = {"planner": 15.0}
+"""Seconds that an agent takes to rehearse in its twin."""
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -210,7 +213,8 @@ class Run(Setup):
         """Seconds that it takes on one core, about."""
         hidden = sum(sum(width) for name, width in self.settings.items() if name.endswith("hidden"))
         slot_s = SMALL_SLOT_S if 0 < hidden < 1000 else SLOT_S
-        return self.slots * slot_s.get(self.agent, 0.0) + self.evaluation_slots * EVALUATED_SLOT_S
+        evaluated_s = self.evaluation_slots * EVALUATED_SLOT_S
+        return self.slots * slot_s.get(self.agent, 0.0) + REHEARSAL_S.get(self.agent, 0.0) + evaluated_s
 
     def _departing_settings(self) -> dict[str, Any]:
         """The agent's settings that differ from their defaults, but where its networks live."""
@@ -268,13 +272,12 @@ def measure(run: Run, checkpoint: Path | None = None) -> pd.DataFrame:
         One row a number, slot -1 for a mean over the evaluation slots.
     """
     agent = run.make_agent()
-    incomes = np.empty(0)
+    incomes, twin = np.empty(0), DigitalTwin(run.scenario(), run.seed, run.twin_deviation())
+    agent.rehearse(twin)
     if run.is_training:
         incomes = train_agent(run, agent, checkpoint)
     elif run.slots:
-        incomes = rollout(
-            agent, DigitalTwin(run.scenario(), run.seed, run.twin_deviation()), run.slots
-        ).income
+        incomes = rollout(agent, twin, run.slots).income
     return _tidy(run, incomes, *_evaluated(run, agent))
 
 
@@ -477,7 +480,7 @@ def defaults() -> dict[str, dict[str, Any]]:
         "Deviation": Deviation,
         "Evaluation": Evaluation,
     }
-    records |= {f"{name}Settings": settings_class(name) for name in ("LPWPO", *LEARNERS)}
+    records |= {kind.__name__: kind for kind in map(settings_class, AGENTS) if kind}
     return {name: record().model_dump(mode="json") for name, record in records.items()}
 
 

@@ -181,23 +181,25 @@ def draw_comparison(now: Mapping[str, Means], usual: Mapping[str, Means], slots:
         usual: the same at the defaults.
         slots: that each agent has decided in each world.
     """
-    figure = blank(8.4, 3.7)
+    figure = blank(4.3)
     left, right = figure.subplots(1, 2, sharey=True)
-    figure.subplots_adjust(left=0.11, right=0.985, bottom=0.15, top=0.86, wspace=0.08)
+    figure.subplots_adjust(left=0.17, right=0.985, bottom=0.13, top=0.83, wspace=0.06)
     rows, names = np.arange(len(now)), list(now)
     _draw_offloading(left, rows, now, usual)
     right.barh(
         rows, [one.income for one in now.values()], 0.62, color=[AGENT_COLOURS[name] for name in names]
     )
-    _draw_ticks(right, rows, [usual[name].income for name in names])
+    at_defaults = [usual[name].income for name in names]
+    _draw_ticks(right, rows, at_defaults)
+    longest = max(*at_defaults, *(one.income for one in now.values()))
     for row, one in enumerate(now.values()):
-        write_beside(right, 0, row, f"{one.income:.0f}", color="white")
-    right.set(xlabel="income per slot", ylim=(len(names) - 0.4, -0.6))
+        write_beside(right, longest, row, f"{one.income:.0f}", size=10)
+    right.set(xlabel="income per slot", ylim=(len(names) - 0.4, -0.6), xlim=(0, 1.25 * longest))
     left.set_yticks(rows, names)
     for ax in (left, right):
         ax.grid(axis="y", visible=False)
-    told = f"mean of {slots * len(WORLDS)} slots: {slots} in each of {len(WORLDS)} worlds\n| at the defaults"
-    figure.text(0.985, 0.93, told, ha="right", va="center", size=9, color="#555555")
+    told = f"| at the defaults\nmean of {slots * len(WORLDS)} slots: {slots} in each of {len(WORLDS)} worlds"
+    figure.text(0.17, 0.99, told, va="top", size=10)
     return figure
 
 
@@ -209,11 +211,11 @@ def _draw_offloading(ax: Axes, rows: Ints, now: Mapping[str, Means], usual: Mapp
     at_defaults = [usual[name].offloading.sum() for name in now]
     longest = max(*counts.sum(axis=1), *at_defaults)
     for row, each in zip(rows, counts, strict=True):  # one text a row: texts take most of the time
-        ax.text(1.04 * longest, row, " + ".join(f"{count:.0f}" for count in each), va="center", size=9)
-    ax.set_xlim(0, 1.4 * longest)
+        write_beside(ax, longest, row, "+".join(f"{count:.0f}" for count in each), size=10)
+    ax.set_xlim(0, 1.6 * longest)
     _draw_ticks(ax, rows, at_defaults)
-    ax.set(xlabel="devices of each cell that offload")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9, handlelength=1)
+    ax.set(xlabel="devices that offload")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 0.97), ncols=3, frameon=False, fontsize=10, handlelength=1)
 
 
 def _draw_ticks(ax: Axes, rows: Ints, values: list[float]) -> None:

@@ -20,13 +20,18 @@ from PIL import Image
 
 from mecsim.experiments.plots import BS_COLOURS
 
-DPI = 100
+DPI, SHARP = 100, 2
+"""Dots per inch, and how many times as many a page gets, whose screen may be finer."""
+WIDTH = 5.6
+"""Of a figure in inches: narrow enough for its words to be read on a phone, which shrinks it to its own width."""
+MUTED = "#A0A0A0"
+"""For what is not looked at; no agent, BS, part of a delay or series has this colour."""
 
 
-def blank(width: float, height: float) -> Figure:
-    """An empty figure of a size in inches; its axes are placed by hand, which is faster than by a layout engine."""
+def blank(height: float) -> Figure:
+    """An empty figure of a height in inches; its axes are placed by hand, which is faster than by a layout engine."""
     layout: Any = "none"  # which matplotlib's type stubs leave out
-    return Figure(figsize=(width, height), dpi=DPI, layout=layout)
+    return Figure(figsize=(WIDTH, height), dpi=DPI, layout=layout)
 
 
 def pixels(figure: Figure) -> NDArray[np.uint8]:
@@ -36,11 +41,12 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def data_url(figure: Figure) -> str:
-    """The figure as the address of a PNG image that carries its own data, in about half the time of `savefig`."""
+def png(figure: Figure) -> str:
+    """The figure as a PNG image in base64, `SHARP` times as fine, in about half the time of `savefig`."""
+    figure.set_dpi(SHARP * DPI)
     content = BytesIO()
     Image.fromarray(pixels(figure)).save(content, "PNG", compress_level=1)
-    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+    return base64.b64encode(content.getvalue()).decode()
 
 
 WINDOW = "mecsim"

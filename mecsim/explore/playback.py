@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mecsim.experiments.plots import AGENT_COLOURS
+from mecsim.experiments.plots import AGENT_COLOURS, SERIES_COLOURS
 from mecsim.experiments.results import MissingRuns
 from mecsim.experiments.statistics import WINDOW, trailing_mean
 from mecsim.experiments.studies import studied
@@ -22,11 +22,11 @@ AROUND = 25
 EVERY = 10
 """Slots between two points of a curve."""
 SHARES = {
-    "offered (line 1)": "#7F7F7F",
-    "with energy (line 2)": "#E69F00",
-    "executed (line 8)": "#0072B2",
+    "offered (line 1)": (SERIES_COLOURS[0], "-"),
+    "with energy (line 2)": (SERIES_COLOURS[1], "--"),
+    "executed (line 8)": (SERIES_COLOURS[2], ":"),
 }
-"""What can be said of a task, and its colour."""
+"""What can be said of a task, and the colour and the dashes of its share."""
 
 
 class Playback(NamedTuple):
@@ -89,13 +89,12 @@ def describe_training(training: Playback, slot: int) -> str:
 
 def draw_training(training: Playback, slot: int) -> Figure:
     """The learning curve up to a slot, and what the policy offers and Algorithm 1 keeps around it."""
-    figure, here = blank(8.4, 4.4), training.around(slot)
-    grid = figure.add_gridspec(
-        2, 2, width_ratios=(3, 2), left=0.08, right=0.985, bottom=0.12, top=0.94, wspace=0.2, hspace=0.2
-    )
-    _draw_income(figure.add_subplot(grid[0, 0]), training, slot)
-    _draw_shares(figure.add_subplot(grid[1, 0]), training, slot)
-    _draw_stations(figure.add_subplot(grid[:, 1]), training, here)
+    figure, here = blank(6.6), training.around(slot)
+    curves = figure.add_gridspec(2, 1, left=0.13, right=0.985, bottom=0.43, top=0.96, hspace=0.12)
+    bars = figure.add_gridspec(1, 1, left=0.13, right=0.985, bottom=0.05, top=0.31)
+    _draw_income(figure.add_subplot(curves[0]), training, slot)
+    _draw_shares(figure.add_subplot(curves[1]), training, slot)
+    _draw_stations(figure.add_subplot(bars[0]), training, here)
     return figure
 
 
@@ -104,6 +103,7 @@ def _draw_income(ax: Axes, training: Playback, slot: int) -> None:
     ax.plot(slots[::EVERY], running[::EVERY], color="#DDDDDD", lw=1.5)
     ax.plot(slots[: slot + 1], running[: slot + 1], color=AGENT_COLOURS["INTO"], lw=1.8)
     ax.plot([slot], [running[slot]], "o", color=AGENT_COLOURS["INTO"])
+    ax.set_title(f"slot {slot}: {running[slot]:.1f}", size=10)
     ax.axvline(slot, color="black", lw=0.8)
     ax.set(ylabel=f"income (mean of {WINDOW})", xlim=(0, len(slots) - 1), xticklabels=[], ylim=(0, None))
     ax.yaxis.label.set_fontsize(10)
@@ -113,11 +113,12 @@ def _draw_shares(ax: Axes, training: Playback, slot: int) -> None:
     slots = np.arange(len(training.income))
     for name, share in training.shares.items():
         percent = 100 * trailing_mean(share, AROUND)
-        ax.plot(slots[::EVERY], percent[::EVERY], color=SHARES[name], lw=1.5, label=name)
+        colour, dashes = SHARES[name]
+        ax.plot(slots[::EVERY], percent[::EVERY], dashes, color=colour, lw=2, label=name)
     ax.axvline(slot, color="black", lw=0.8)
-    ax.set(xlabel="training slot", ylabel="share of tasks (%)", xlim=(0, len(slots) - 1), ylim=(0, 118))
+    ax.set(xlabel="training slot", ylabel="share of tasks (%)", xlim=(0, len(slots) - 1), ylim=(0, 125))
     ax.yaxis.label.set_fontsize(10)
-    ax.legend(loc="upper center", ncols=3, frameon=False, fontsize=8, handlelength=1, columnspacing=1)
+    ax.legend(loc="upper center", ncols=3, frameon=False, fontsize=10, handlelength=1.4, columnspacing=0.7)
 
 
 def _draw_stations(ax: Axes, training: Playback, here: slice) -> None:
@@ -127,10 +128,10 @@ def _draw_stations(ax: Axes, training: Playback, here: slice) -> None:
     ax.bar(range(n_bs), executed_on, 0.7, color=bs_colours(n_bs))
     style = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
     for bs, (offered, executed) in enumerate(zip(offered_to, executed_on, strict=True)):
-        ax.annotate(f"{offered:.0f} offered", (bs, offered), size=9, **style)
-        ax.annotate(f"{executed:.0f}", (bs, 0), color="white", **style)
+        ax.annotate(f"{offered:.0f} offered", (bs, offered), size=10, **style)
+        ax.annotate(f"{executed:.0f}", (bs, executed), size=10, **style)
     ax.set_xticks(range(n_bs), bs_names(n_bs))
-    ax.set(ylabel="tasks per slot, pale: offered, full: executed", ylim=(0, 1.12 * max(offered_to.max(), 1)))
-    ax.set_title(f"slots {here.start} to {here.stop - 1}", size=10)
+    ax.set(ylabel="tasks per slot", ylim=(0, 1.2 * max(offered_to.max(), 1)))
+    ax.set_title(f"slots {here.start} to {here.stop - 1}, pale: offered, full: executed", size=10)
     ax.yaxis.label.set_fontsize(10)
     ax.grid(axis="x", visible=False)

@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 
 from mecsim import physics
 from mecsim.agents.base import Offer
-from mecsim.explore.drawing import blank, bs_colours, bs_names
+from mecsim.experiments.plots import SERIES_COLOURS
+from mecsim.explore.drawing import MUTED, blank, bs_colours, bs_names
 from mecsim.physics import Array, Ints
 from mecsim.refinement import Refinement, discards, fit_capacity, keep_affordable, standing
 from mecsim.scenario import Scenario
 from mecsim.system import Action, SystemState
 
-MUTED = "#9A9A9A"
-NEXT_COLOUR = "#D55E00"
+NEXT_COLOUR = SERIES_COLOURS[1]
 TIMES = 4
 """Times the CPU of a BS at which the axis of what is needed ends; a higher bar is cut off there."""
 
@@ -146,19 +146,20 @@ def draw_step(found: Trace, count: int) -> Figure:
         found: Algorithm 1 on an offer.
         count: removals made.
     """
-    figure, now = blank(8.4, 3.5), stage(found, count)
-    left, right = figure.subplots(1, 2, width_ratios=(3, 4))
-    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.16, top=0.91, wspace=0.24)
-    _draw_asked(left, found.state.cpu_hz, now)
+    figure, now = blank(5.6), stage(found, count)
+    top, bottom = figure.subplots(2, 1, height_ratios=(4, 5))
+    figure.subplots_adjust(left=0.14, right=0.985, bottom=0.1, top=0.95, hspace=0.3)
+    top.set_title(f"after {count} of {len(found.removals)} removals", size=10, loc="left")
+    _draw_asked(top, found.state.cpu_hz, now)
     here = found.removals[count : count + 1] or found.removals[-1:]  # at the end, the last one
-    _draw_priorities(right, found, count, now, here[0].bs if here else 0)
+    _draw_priorities(bottom, found, count, now, here[0].bs if here else 0)
     return figure
 
 
 def _draw_asked(ax: Axes, cpu_hz: Array, now: Stage) -> None:
     stations, top = np.arange(len(cpu_hz)), TIMES * cpu_hz.max() / 1e9
-    ax.bar(stations, np.minimum(now.used_hz / 1e9, top), color=bs_colours(len(cpu_hz)), width=0.86)
-    ax.hlines(cpu_hz / 1e9, stations - 0.45, stations + 0.45, color="black", lw=2)
+    ax.bar(stations, np.minimum(now.used_hz / 1e9, top), color=bs_colours(len(cpu_hz)), width=0.5)
+    ax.hlines(cpu_hz / 1e9, stations - 0.4, stations + 0.4, color="black", lw=2)
     for bs, used in enumerate(now.used_hz / 1e9):
         told = f"{(now.placement == bs).sum()} tasks\n{used:.1f} GHz"
         told += f"\n{now.hopeless[bs]} hopeless" if now.hopeless[bs] else ""
@@ -171,10 +172,10 @@ def _draw_asked(ax: Axes, cpu_hz: Array, now: Stage) -> None:
             ha="center",
             va="top" if beyond else "bottom",
             color="white" if beyond else "black",
-            size=9,
+            size=10,
         )
     ax.set_xticks(stations, bs_names(len(cpu_hz)))
-    ax.set(ylabel="CPU asked (GHz), line: available", ylim=(0, top))
+    ax.set(ylabel="CPU asked (GHz),\nline: available", ylim=(0, top))
     ax.yaxis.label.set_fontsize(10)
     ax.grid(axis="x", visible=False)
 
@@ -197,6 +198,7 @@ def _draw_priorities(ax: Axes, found: Trace, count: int, now: Stage, bs: int) ->
         )
         ax.patches[place].set_color(NEXT_COLOUR)
     ax.set(xlabel=f"tasks on BS-{bs + 1}, lowest priority first", ylabel="priority ϱ (award per GHz)")
+    ax.yaxis.label.set_fontsize(10)
     ax.set_title("hopeless tasks have none" if (now.key[members] <= 0).any() else "", size=10)
     ax.margins(y=0.25)
     ax.grid(axis="x", visible=False)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mecsim import physics
+from mecsim.experiments.plots import PART_COLOURS, SERIES_COLOURS
 from mecsim.explore.drawing import blank, write_beside
 from mecsim.refinement import refine_discrete
 from mecsim.scenario import Scenario, ScenarioStack
@@ -18,9 +19,10 @@ from mecsim.twin import DigitalTwin
 
 DISCARD = -1
 """The choice not to offload; the others are the BSs 0..N-1."""
-CASES = ("before", "after", "Algorithm 1 again")
-PARTS = {"uplink": "#0072B2", "link": "#E69F00", "compute": "#009E73"}
-BLAMED = "#D55E00"
+PAPER = {"fc": "white", "ec": "none", "pad": 1.5}
+CASES = ("before", "after", "Algorithm 1\nagain")
+PARTS = ("uplink_s", "link_s", "compute_s")
+"""The parts of a delay in an `Outcome`, in the order of `PART_COLOURS`."""
 
 
 class Case(NamedTuple):
@@ -143,23 +145,29 @@ def _fate(answer: Answer) -> str:
 
 def draw_answer(answer: Answer) -> Figure:
     """The device's delay and energy, and the income of the slot, before and after."""
-    figure = blank(8.4, 3.1)
-    delay, energy, income = figure.subplots(1, 3, sharey=True, width_ratios=(5, 3, 3))
-    figure.subplots_adjust(left=0.18, right=0.985, bottom=0.26, top=0.86, wspace=0.1)
+    figure = blank(4.9)
+    grid = figure.add_gridspec(2, 2, left=0.2, right=0.985, bottom=0.12, top=0.93, hspace=0.5, wspace=0.08)
+    delay = figure.add_subplot(grid[0, :])
+    energy, income = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
     cases, device = (answer.before, answer.after, answer.refined), answer.device
     _draw_delay(delay, answer.state.deadline_s[device], device, cases)
-    energy.barh(range(3), [1e3 * case.outcome.spent_j[device] for case in cases], 0.6, color="#E69F00")
+    energy.barh(
+        range(3), [1e3 * float(case.outcome.spent_j[device]) for case in cases], 0.6, color=SERIES_COLOURS[1]
+    )
     energy.axvline(1e3 * answer.state.energy_j[device], color="black", lw=1.5)
-    energy.set_xlabel("energy spent (mJ),\nline: stored")
-    income.barh(range(3), [case.outcome.income for case in cases], 0.6, color="#0072B2")
+    energy.set_xlabel("energy spent (mJ), line: stored")
+    income.barh(range(3), [float(case.outcome.income) for case in cases], 0.6, color=SERIES_COLOURS[0])
     for row, case in enumerate(cases):
         write_beside(income, 0, row, f"{case.outcome.income:.1f}", color="white")
     income.set_xlabel("income of the slot")
-    delay.set_yticks(range(3), CASES)
-    delay.set_ylim(2.6, -0.6)
+    if answer.lost:
+        income.set_title(f"after: {answer.lost} others not paid", size=10)
     for ax in (delay, energy, income):
+        ax.set_yticks(range(3), CASES if ax is not income else [])
+        ax.set_ylim(2.6, -0.6)
         ax.grid(axis="y", visible=False)
         ax.xaxis.label.set_fontsize(10)
+        ax.tick_params(axis="y", labelsize=10)
     return figure
 
 
@@ -169,16 +177,15 @@ def _draw_delay(ax: Axes, deadline_s: float, device: int, cases: tuple[Case, ...
             write_beside(ax, 0, row, "not offloaded", size=9)
             continue
         start = 0.0
-        for part, colour in PARTS.items():
-            length = min(float(getattr(result, f"{part}_s")[device]), 3 * deadline_s)
+        for part, colour in zip(PARTS, PART_COLOURS.values(), strict=True):
+            length = min(float(getattr(result, part)[device]), 3 * deadline_s)
             ax.barh(row, length, 0.6, start, color=colour)
             start += length
         if not result.completed[device]:
             why = "late" if result.powered[device] else "no energy"
-            write_beside(ax, start, row, why, color=BLAMED)
+            write_beside(ax, min(start, 1.3 * deadline_s), row, why, weight="bold", bbox=PAPER)
     ax.axvline(deadline_s, color="black", lw=1.5)
-    handles = [ax.barh(0, 0, color=colour) for colour in PARTS.values()]
-    ax.legend(
-        handles, list(PARTS), loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9
-    )
-    ax.set(xlabel="delay of the task (s),\nline: deadline", xlim=(0, 1.6 * deadline_s))
+    handles = [ax.barh(0, 0, color=colour) for colour in PART_COLOURS.values()]
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 0.97), "ncols": 3}
+    ax.legend(handles, list(PART_COLOURS), frameon=False, fontsize=10, **place)
+    ax.set(xlabel="delay of the task (s), line: deadline", xlim=(0, 1.6 * deadline_s))

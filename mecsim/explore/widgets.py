@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from html import escape
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import ipywidgets
 from IPython import get_ipython
+from IPython.display import Markdown
 from matplotlib.figure import Figure
+from traitlets import Int
 
 from mecsim.explore import comparing, playback, slots, stepping, what_if
-from mecsim.explore.comparing import KNOBS, QUICK, THOROUGH, compare, everyone, scenario_at
-from mecsim.explore.drawing import bs_names, data_url
+from mecsim.explore.comparing import KNOBS, QUICK, THOROUGH, Knob, compare, everyone, scenario_at
+from mecsim.explore.drawing import DPI, WIDTH, bs_names, png
 from mecsim.explore.slots import SLOTS, scenes
 from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
@@ -25,15 +29,33 @@ if TYPE_CHECKING:
 
 Learners = Mapping[str, "Learner"]
 Reading = Literal["reassess", "one-shot"]
+ONE_AT_A_TIME = RLock()
+"""JupyterLab lets a kernel answer several widgets at once, in threads; here one picture is drawn after the other."""
 READY, BUSY = "Ready.", "Working …"
-WIDE = ipywidgets.Layout(width="100%", max_width="520px", margin="2px 12px 2px 0")
-LABELLED = {"description_width": "54%"}
+WIDE = ipywidgets.Layout(flex="1 1 280px", width="auto", margin="2px 12px 2px 0")
+LABELLED = {"description_width": "42%"}
+SLIDES = {"continuous_update": False, "style": LABELLED, "layout": WIDE}
+"""A slider tells its value when it is let go."""
 TOGGLES = {"button_width": "70px"}
-CSS = """<style>
-.mecsim-explorer .widget-inline-hbox { height: auto; align-items: center; }
-.mecsim-explorer .widget-inline-hbox > .widget-label { white-space: normal; height: auto; line-height: 1.25; }
+CSS = f"""<style>
+.mecsim-explorer .widget-inline-hbox {{ height: auto; align-items: center; }}
+.mecsim-explorer .widget-inline-hbox > .widget-label {{ white-space: normal; height: auto; line-height: 1.25; }}
+.mecsim-explorer .widget-readout {{ min-width: 3em; }}
+.mecsim-words {{ line-height: 1.4; }}
+.mecsim-controls {{ flex: 1 1 300px; min-width: 0; align-content: flex-start; }}
+.mecsim-shown {{ flex: 0 1 {WIDTH * DPI:.0f}px; min-width: 0; }}
+[data-voila] #rendered_cells > div {{ max-width: 960px; margin: 0 auto; }}
+[data-voila] .jp-RenderedMarkdown > * {{ max-width: 48em; }}
 </style>"""
-"""A long label takes two lines instead of losing its end."""
+"""A long label takes two lines instead of losing its end; controls stand beside the picture where there is room; a page
+of Voilà's is no wider than can be read."""
+KEYS = """<script>
+addEventListener('keydown', ({ target, key, ctrlKey, metaKey }) => {
+    if (target.closest('.mecsim-explorer'))
+        target.toggleAttribute('data-lm-suppress-shortcuts', key !== 's' || !(ctrlKey || metaKey));
+}, true);
+</script>"""
+"""A key pressed in a control is no shortcut of JupyterLab's, which would leave, insert or delete a cell; saving is."""
 
 
 def draw_inline() -> None:
@@ -43,12 +65,25 @@ def draw_inline() -> None:
         shell.run_line_magic("matplotlib", "inline")
 
 
+def how_to_use() -> Markdown:
+    """Says how to use the controls: in a notebook, or on a page of Voilà's, which has run it already."""
+    on_a_page = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+    first = "Every picture has its controls beside it or above it." if on_a_page else RUN_FIRST
+    return Markdown(f"**How to use it.** {first} {BY_HAND}")
+
+
+RUN_FIRST = """Run all cells (menu *Run*, *Run All Cells*). Then every picture has its controls beside it or above it.
+`voila notebooks/13_explore.ipynb` makes a page without code (`pip install -e '.[explore]'` has it).\n\n"""
+BY_HAND = """The controls work with the mouse and with the keyboard. *Tab* goes from one to the next, the arrow keys
+move a slider or change a choice, *Space* presses a button. The picture is redrawn when you let go of a slider. The line
+above it says whether it is still computing."""
+
 Shown = tuple[Figure, str]
 """A picture, and the same in words for whoever cannot see it."""
 
 
 class Shell(ipywidgets.VBox):
-    """Controls over a picture that is drawn anew when one of them changes.
+    """Controls beside a picture that is drawn anew when one of them changes; where no kernel runs, the picture alone.
 
     Whatever goes wrong is told in one sentence over the picture; the last good picture stays.
 
@@ -63,6 +98,7 @@ class Shell(ipywidgets.VBox):
         buttons: by their text.
         status: whether it is at work, or what went wrong.
         picture: the last good picture, with its words.
+        stored: the same for where no kernel runs, by kind of content.
     """
 
     def __init__(
@@ -76,15 +112,19 @@ class Shell(ipywidgets.VBox):
         self.buttons = {one.description: one for one in buttons}
         self.status = ipywidgets.HTML()
         self.picture = ipywidgets.HTML(layout=ipywidgets.Layout(width="100%"))
+        self.stored: dict[str, str] = {}
         self._show, self._adjust, self._quiet = show, adjust, False
         row = ipywidgets.Layout(display="flex", flex_flow="row wrap", width="100%")
+        given = ipywidgets.Box([*self.controls.values(), *buttons], layout=row)
+        shown = ipywidgets.VBox([self.status, self.picture])
+        keys = {"output_type": "display_data", "data": {"text/html": KEYS}, "metadata": {}}
         super().__init__(
             [
-                ipywidgets.Box(list(self.controls.values()), layout=row),
-                *([ipywidgets.Box(buttons, layout=row)] if buttons else []),
-                self.status,
-                self.picture,
+                ipywidgets.Box(
+                    [given.add_class("mecsim-controls"), shown.add_class("mecsim-shown")], layout=row
+                ),
                 ipywidgets.HTML(CSS),
+                ipywidgets.Output(outputs=(keys,)),
             ]
         )
         self.add_class("mecsim-explorer")
@@ -94,9 +134,9 @@ class Shell(ipywidgets.VBox):
 
     def update(self, _change: Any = None) -> None:
         """Draws the picture for the controls' values."""
-        if self._quiet:
-            return
-        with _garbage_kept():
+        with ONE_AT_A_TIME, _garbage_kept():
+            if self._quiet:
+                return
             self._tell(BUSY)
             try:
                 with self.held():
@@ -105,20 +145,27 @@ class Shell(ipywidgets.VBox):
             except Exception as error:  # the last border before the reader, who is to see no traceback
                 self._tell(" ".join(str(error).split()) or f"{type(error).__name__}.")
                 return
+            self.stored = {"image/png": png(figure), "text/plain": words}
             self.picture.value = (
-                f'<img src="{data_url(figure)}" alt="{escape(words)}" style="max-width:100%;height:auto">'
+                f'<img src="data:image/png;base64,{self.stored["image/png"]}" alt="{escape(words)}" '
+                f'width="{WIDTH * DPI:.0f}" style="max-width:100%;height:auto">'
                 f'<p class="mecsim-words" role="status">{escape(words)}</p>'
             )
             self._tell(READY)
 
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """What IPython shows: the controls, or what is stored where nobody can show them."""
+        return (super()._repr_mimebundle_(**kwargs) or {}) | self.stored
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Draws nothing anew inside, whatever changes."""
-        self._quiet = True
-        try:
-            yield
-        finally:
-            self._quiet = False
+        with ONE_AT_A_TIME:
+            self._quiet = True
+            try:
+                yield
+            finally:
+                self._quiet = False
 
     def _tell(self, words: str) -> None:
         self.status.value = f'<span class="mecsim-status" role="status">{escape(words)}</span>'
@@ -136,16 +183,43 @@ def _garbage_kept() -> Iterator[None]:
             gc.enable()
 
 
-def slider(
-    label: str, low: float, high: float, value: float, step: float | None = None
-) -> ipywidgets.FloatSlider | ipywidgets.IntSlider:
-    """A slider, which tells its value when it is let go; for whole numbers where no step is given."""
-    usual = {"continuous_update": False, "style": LABELLED, "layout": WIDE}
-    if step is None:
-        return ipywidgets.IntSlider(value, low, high, description=label, **usual)
-    return ipywidgets.FloatSlider(
-        value, min=low, max=high, step=step, description=label, readout_format=".2f", **usual
-    )
+def slider(label: str, low: int, high: int, value: int) -> ipywidgets.IntSlider:
+    """A slider for whole numbers."""
+    return ipywidgets.IntSlider(value, low, high, description=label, **SLIDES)
+
+
+class KnobSlider(ipywidgets.FloatSlider):
+    """A slider for a parameter, which a press of a button puts back for good.
+
+    While the kernel is at work the browser holds a slider's next value back and sends it after a press that came later,
+    and JupyterLab hands what widgets send to several threads. But what one slider sends arrives in order. So each press
+    makes the browser stamp the slider: when the stamp is here, so is all that was set before, and it is put back again.
+
+    Args:
+        knob: the parameter.
+        value: the first value.
+        presses: how often it was put back.
+    """
+
+    stamp = Int(0).tag(sync=True)
+
+    def __init__(self, knob: Knob, value: float, presses: ipywidgets.IntText) -> None:
+        self.home = knob.default
+        super().__init__(
+            value,
+            min=knob.low,
+            max=knob.high,
+            step=knob.step,
+            description=knob.label,
+            readout_format=".2f",
+            **SLIDES,
+        )
+        ipywidgets.jsdlink((presses, "value"), (self, "stamp"))
+        self.observe(self.go_home, "stamp")
+
+    def go_home(self, _change: Any = None) -> None:
+        """Back to the default."""
+        self.value = self.home
 
 
 def choice(label: str, options: Any, value: Any) -> ipywidgets.Dropdown:
@@ -185,8 +259,8 @@ def slot_explorer(learners: Learners, preset: str = "calibrated", slot: int = 20
     return Shell(controls, show)
 
 
-def step_explorer(learners: Learners, slot: int = 20) -> Shell:
-    """Algorithm 1, one removal at a time."""
+def step_explorer(learners: Learners, slot: int = 20, removals: int = 0) -> Shell:
+    """Algorithm 1, one removal at a time, after the first few of them."""
 
     @cache
     def traced(preset: str, reading: Reading, agent: str) -> stepping.Trace:
@@ -209,7 +283,7 @@ def step_explorer(learners: Learners, slot: int = 20) -> Shell:
         "reading": choice("reading of line 5 (A8)", list(get_args(Reading)), "reassess"),
         "agent": choice("the offer is that of", one_round, "all-on"),
     }
-    count = slider("removals made (number)", 0, n_devices, 0)
+    count = slider("removals made (number)", 0, n_devices, removals)
     buttons = (
         mover("Back", count, -1, "take the last removal back"),
         mover("Next", count, 1, "make the next removal"),
@@ -219,9 +293,9 @@ def step_explorer(learners: Learners, slot: int = 20) -> Shell:
 
 
 def what_if_explorer(
-    learners: Learners, preset: str = "calibrated", slot: int = 20, device: int = 0
+    learners: Learners, preset: str = "calibrated", slot: int = 20, device: int = 0, bs: int | None = None
 ) -> Shell:
-    """One device decides otherwise, and the twin says what comes of it."""
+    """One device decides otherwise, and the twin says what comes of it; at first the BS that is given, if any."""
     scenario = Scenario.preset(preset)
     agents, state = everyone(scenario, learners), scenes(scenario, slot + 1)[-1]
     twin = what_if.twin_of(scenario, state)
@@ -244,11 +318,14 @@ def what_if_explorer(
         "device": slider("j, device (number)", 1, scenario.n_devices, device + 1),
         "choice": ipywidgets.ToggleButtons(options=options, description="its task", style=TOGGLES),
     }
-    return Shell(controls, show, adjust=adjust)
+    shell = Shell(controls, show, adjust=adjust)
+    if bs is not None:
+        controls["choice"].value = bs
+    return shell
 
 
-def compare_explorer(learners: Learners) -> Shell:
-    """Every algorithm under the parameters of section V."""
+def compare_explorer(learners: Learners, **changed: float) -> Shell:
+    """Every algorithm under the parameters of section V, at first with some of them changed."""
 
     @cache
     def usual(slots: int) -> dict[str, comparing.Means]:
@@ -263,19 +340,19 @@ def compare_explorer(learners: Learners) -> Shell:
 
     def reset() -> None:
         with shell.held():
-            for name, knob in KNOBS.items():
-                shell.controls[name].value = knob.default
+            for knob in knobs.values():
+                knob.go_home()
         shell.update()
+        presses.value += 1
 
     worlds = len(comparing.WORLDS)
     averages = [
         (f"{QUICK * worlds} slots, at once", QUICK),
         (f"{THOROUGH * worlds} slots, takes a moment", THOROUGH),
     ]
-    controls: dict[str, ipywidgets.ValueWidget] = {
-        name: slider(knob.label, knob.low, knob.high, knob.default, knob.step) for name, knob in KNOBS.items()
-    }
-    controls["slots"] = choice("averaged over", averages, QUICK)
+    presses = ipywidgets.IntText()
+    knobs = {name: KnobSlider(knob, changed.get(name, knob.default), presses) for name, knob in KNOBS.items()}
+    controls = {**knobs, "slots": choice("averaged over", averages, QUICK)}
     shell = Shell(controls, show, (button("Defaults", reset, "put every parameter back"),))
     return shell
 

@@ -1,0 +1,191 @@
+"""The planner: its local search within a slot, and what it learns in the twin."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given
+from worlds import TINY, assert_guarantees, random_state, scenarios, seeds
+
+from mecsim.agents import make_agent
+from mecsim.agents.greedy import Slot
+from mecsim.agents.local_search import improve
+from mecsim.agents.planner import EXPONENTS, Planner, PlannerSettings, Price
+from mecsim.bounds import per_slot_bounds
+from mecsim.experiments.runs import Run, measure
+from mecsim.physics import Ints
+from mecsim.reference.lookup import every_placement
+from mecsim.scenario import Scenario
+from mecsim.settings import SettingError
+from mecsim.system import PhysicalSystem, SystemState, feasible
+from mecsim.training import rollout, states_met
+from mecsim.twin import DigitalTwin
+
+QUICK = {"rehearsed_slots": 5}
+
+
+def paper_state(preset: str, slot: int = 30) -> tuple[Scenario, SystemState]:
+    scenario = Scenario.preset(preset)
+    return scenario, next(
+        islice(states_met(make_agent("all-on", scenario), PhysicalSystem(scenario, 5)), slot, None)
+    )
+
+
+def searched(scenario: Scenario, state: SystemState, placement: Ints) -> Ints:
+    """The end of a local search, energy free."""
+    placement = placement.copy()
+    improve(Slot(scenario, state, np.zeros(scenario.n_devices)), placement)
+    return placement
+
+
+def income(scenario: Scenario, state: SystemState, placement: Ints) -> float:
+    return float(np.where(placement >= 0, state.award, 0.0).sum())
+
+
+class TestLocalSearch:
+    @given(scenarios(), seeds)
+    def test_it_keeps_to_the_constraints_and_never_loses(self, scenario, seed) -> None:
+        state = random_state(scenario, seed)
+        greedy = make_agent("greedy", scenario).act(state).placement
+        for start in (greedy, np.full(scenario.n_devices, -1)):
+            found = searched(scenario, state, start)
+            assert feasible(scenario, state, found)
+            assert income(scenario, state, found) >= income(scenario, state, start) * (1.0 - 1e-12)
+
+    @pytest.mark.parametrize("interference", [0.0, 0.03, 1.0])
+    def test_it_closes_most_of_the_gap_that_greedy_leaves_in_small_systems(self, interference) -> None:
+        scenario = TINY.replace(devices=(2, 2, 3), interference=interference, cpu_hz=(5e8,), mean_gain=0.2)
+        placements = np.concatenate(list(every_placement(scenario)))
+        lost = {"greedy": 0.0, "searched": 0.0}
+        for seed in range(30):
+            state = random_state(scenario, seed)
+            awards = np.where(placements >= 0, state.award, 0.0).sum(axis=-1)
+            best = awards[feasible(scenario, state, placements)].max()
+            greedy = make_agent("greedy", scenario).act(state).placement
+            lost["greedy"] += best - income(scenario, state, greedy)
+            lost["searched"] += best - income(scenario, state, searched(scenario, state, greedy))
+        assert -1e-9 <= lost["searched"] < 0.5 * lost["greedy"]
+
+    @pytest.mark.parametrize(("preset", "share"), [("calibrated", 0.98), ("printed", 0.965)])
+    def test_it_comes_near_the_bound_at_the_paper_s_size(self, preset, share) -> None:
+        scenario, state = paper_state(preset)
+        bracket = per_slot_bounds(scenario, state, gap=0.02, time_limit_s=60.0)
+        greedy = make_agent("greedy", scenario).act(state).placement
+        found = income(scenario, state, searched(scenario, state, greedy))
+        assert max(share * bracket.upper, income(scenario, state, greedy)) < found <= bracket.upper
+
+    def test_tasks_move_where_the_bss_have_too_little_room_apart(self) -> None:
+        """Six tasks fill three BSs; one of twice the size and award fits only where two of them move."""
+        scenario = Scenario(devices=(4, 4, 4), interference=0.0, cpu_hz=(1e9, 2e9, 3e9), initial_energy_j=1.0)
+        state = PhysicalSystem(scenario, 2).state
+        found = searched(scenario, state, np.full(scenario.n_devices, -1))
+        assert feasible(scenario, state, found)
+        assert (found != scenario.cell)[found >= 0].any()
+
+
+class TestDecisions:
+    @pytest.mark.parametrize("preset", ["calibrated", "printed"])
+    def test_it_searches_from_where_thrifty_ends_and_wins_at_thrifty_s_price(self, preset) -> None:
+        scenario, state = paper_state(preset)
+        planner = make_agent("planner", scenario, settings={"level": 1.0, "exponent": 1.0})
+        thrifty = make_agent("thrifty", scenario)
+        assert planner.price_per_j(state) == pytest.approx(thrifty.price_per_j(state), rel=1e-12)
+        action = planner.act(state)
+        assert_guarantees(scenario, state, action)
+        _, worth = Slot(scenario, state, thrifty.price_per_j(state)).totals(
+            np.array([thrifty.act(state).offload, action.offload])
+        )
+        assert worth[1] > worth[0]
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"level": 0.0}, "level = 0.0 is not allowed"),
+            ({"exponent": 2.0}, "exponent = 2.0 is not allowed"),
+            ({"rehearsed_slots": -1}, "rehearsed_slots = -1 is not allowed"),
+        ],
+    )
+    def test_settings_that_are_refused(self, settings, message) -> None:
+        with pytest.raises(SettingError, match=message):
+            make_agent("planner", TINY, settings=settings)
+
+
+class TestRehearsal:
+    def test_it_keeps_the_best_price_and_leaves_the_twin_as_it_was(self) -> None:
+        twin, planner = DigitalTwin(TINY, 3), Planner(TINY, settings=QUICK)
+        rollout(make_agent("all-on", TINY), twin, 3)
+        before = twin.snapshot()
+        tried = planner.rehearse(twin)
+        assert twin.snapshot() == before
+        assert tried[planner.price] == max(tried.values())
+        assert len(tried) >= 5
+        for price, earned in tried.items():
+            again = Planner(TINY, settings={**QUICK, **price._asdict()})
+            assert float(rollout(again, twin, 5).income.mean()) == earned
+            twin.restore(before)
+
+    def test_without_slots_it_keeps_its_first_price(self) -> None:
+        planner = Planner(TINY, settings={"rehearsed_slots": 0})
+        assert planner.rehearse(DigitalTwin(TINY, 3)) == {}
+        assert planner.price == Price(PlannerSettings().level, PlannerSettings().exponent)
+
+    def test_no_neighbour_of_what_it_keeps_earns_more(self) -> None:
+        planner = Planner(TINY, settings=QUICK)
+        tried = planner.rehearse(DigitalTwin(TINY, 3))
+        level, exponent = planner.price
+        near = [Price(level * by, exponent) for by in (1.5, 1 / 1.5)]
+        near += [
+            Price(level, at)
+            for at in (exponent - 0.25, exponent + 0.25)
+            if EXPONENTS[0] <= at <= EXPONENTS[1]
+        ]
+        for price in near:
+            (found,) = (earned for one, earned in tried.items() if one == pytest.approx(price, rel=1e-9))
+            assert found <= tried[planner.price]
+
+    def test_one_that_was_cut_short_goes_on(self, monkeypatch) -> None:
+        whole = Planner(TINY, settings=QUICK)
+        tried = whole.rehearse(DigitalTwin(TINY, 3))
+        some = dict(islice(tried.items(), 2))
+        resumed, simulated = Planner(TINY, settings=QUICK), []
+        act = Planner.act
+        monkeypatch.setattr(
+            Planner, "act", lambda self, state: simulated.append(self.price) or act(self, state)
+        )
+        assert resumed.rehearse(DigitalTwin(TINY, 3), tried=some) == tried
+        assert resumed.price == whole.price
+        assert set(simulated) == set(list(tried)[2:])
+
+    def test_the_more_cpu_there_is_the_more_it_charges_for_energy(self) -> None:
+        levels = []
+        for cpu_hz in (5e7, 1e9):
+            scenario = TINY.replace(cpu_hz=(cpu_hz,))
+            planner = Planner(scenario, settings={"rehearsed_slots": 40})
+            planner.rehearse(DigitalTwin(scenario, 1))
+            levels.append(planner.price.level)
+        assert levels[0] <= PlannerSettings().level < levels[1]
+
+    def test_a_run_rehearses_in_its_twin_and_is_the_same_each_time(self) -> None:
+        run = Run(
+            agent="planner",
+            changes={"devices": (3, 4, 5)},
+            settings=QUICK,
+            slots=0,
+            evaluation_slots=20,
+            seed=2,
+        )
+        agent = run.make_agent()
+        agent.rehearse(DigitalTwin(run.scenario(), run.seed))
+        earned = rollout(agent, PhysicalSystem(run.scenario(), run.evaluation_seed()), 20).income.mean()
+        table = measure(run)
+        assert table.loc[table["metric"] == "income", "value"].item() == pytest.approx(earned, rel=1e-6)
+        assert table.equals(measure(run))
+
+
+def test_it_earns_more_than_thrifty_from_the_same_worlds() -> None:
+    scenario = Scenario.preset("printed")
+    earned = [
+        rollout(make_agent(name, scenario), PhysicalSystem(scenario, 1_000_000), 60).income.mean()
+        for name in ("thrifty", "planner")
+    ]
+    assert earned[1] > 1.005 * earned[0]
