@@ -11,7 +11,7 @@ import pytest
 from mecsim.experiments import figures
 from mecsim.experiments import results as stored
 from mecsim.experiments.figures import draw_panel, draw_tables, save_figures, show_panel
-from mecsim.experiments.panels import EXPERIMENTS, FIGURES, RIVALS
+from mecsim.experiments.panels import COMPARED, CONTROLS, EXPERIMENTS, FIGURES
 from mecsim.experiments.plots import AGENT_COLOURS, BS_COLOURS
 
 
@@ -46,7 +46,7 @@ def test_a_panel_says_what_it_shows_and_over_how_many_seeds(name):
 def test_fig6_draws_the_mean_of_each_algorithm_in_its_colour():
     ax = draw_panel("fig6b", made_up("fig6b", seeds=5), plt.figure().subplots(), "calibrated")
     lines = {line.get_label(): line for line in ax.lines}
-    assert list(lines) == [agent for agent in AGENT_COLOURS if agent not in RIVALS]
+    assert list(lines) == [agent for agent in AGENT_COLOURS if agent in COMPARED + CONTROLS]
     for agent, line in lines.items():
         assert line.get_color() == AGENT_COLOURS[agent]
         assert line.get_xdata().tolist() == [3, 4, 5, 6, 7, 8]

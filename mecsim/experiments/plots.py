@@ -37,9 +37,9 @@ SERIES_COLOURS = ("#51127C", "#B73779", "#FC8961", "#1D1147", "#E75263", "#FEC28
 MARKERS = {
     colour: marker
     for palette in (AGENT_COLOURS.values(), BS_COLOURS, PART_COLOURS.values(), SERIES_COLOURS)
-    for colour, marker in zip(palette, "osD^vXP*", strict=False)
+    for colour, marker in zip(palette, "osD^vXP*h", strict=False)
 }
-DASHES = dict(zip("osD^vXP*", ("-", "-", "--", "-.", "--", ":", "-.", "-"), strict=True))
+DASHES = dict(zip("osD^vXP*h", ("-", "-", "--", "-.", "--", ":", "-.", "-", "--"), strict=True))
 """What tells a colour's marks and lines from others in grey; OLNPO's line lets LPWPO's under it be seen."""
 FEW = 5
 """With fewer seeds than these each is drawn on its own: their 95 % interval is wider than they are apart."""
