@@ -29,7 +29,7 @@ standard deviations that luck is allowed: the least whole number by which no age
 ABOUT = 200
 """C2b: slots within which a number counts as the paper's: half the least distance between the numbers."""
 STATED = (1500, 1000, 600)
-"""C2b: slots after which section V-B has the curves of 0.0001, 0.001 and 0.01 converge."""
+"""C2b: slots after which section V-A has the curves of 0.0001, 0.001 and 0.01 converge."""
 CONVERGED = 200
 """C1, C3: slots at the end of a training whose mean is its converged income."""
 FLAT = 0.05
