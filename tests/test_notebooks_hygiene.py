@@ -10,7 +10,7 @@ import pytest
 from nbformat import NotebookNode
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-MAX_BYTES = 1_000_000
+MAX_BYTES = 1_500_000
 MAX_CELLS = 40
 MAX_LINES = 20
 USUAL_LINES = 15

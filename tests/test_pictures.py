@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from lab import chromium, find_chromium
 
-from mecsim.experiments.plots import SERIES_COLOURS
+from mecsim.experiments.plots import AGENT_COLOURS, BS_COLOURS, PART_COLOURS
 from mecsim.experiments.store import ROOT
 
 PICTURES = sorted(ROOT.glob("notebooks/pictures/*.svg"))
@@ -53,9 +53,10 @@ def test_it_needs_nothing_else_and_no_script(path: Path) -> None:
 def test_colours_are_those_of_the_figures_and_greys_that_dark_mode_changes(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     colours = set(re.findall("#[0-9a-fA-F]{6}", text))
-    assert {colour for colour in colours if np.ptp(channels(colour)) > GREY} <= set(SERIES_COLOURS)
+    known = {*PART_COLOURS.values(), *BS_COLOURS, AGENT_COLOURS["INTO"]}
+    assert {colour for colour in colours if np.ptp(channels(colour)) > GREY} <= known
     assert "prefers-color-scheme: dark" in text
-    for name, colour in zip(("uplink", "wire", "computing"), SERIES_COLOURS, strict=False):
+    for name, colour in PART_COLOURS.items():
         rule = re.search(rf"\.{name} {{[^}}]*?(#\w+)", text)  # as in the figure of notebook 01
         assert rule is None or rule[1] == colour
 

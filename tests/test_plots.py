@@ -1,5 +1,6 @@
 """Plots: data in, axes out, labelled, with the interval over seeds."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
@@ -8,17 +9,20 @@ from mecsim.agents import AGENTS
 from mecsim.experiments.plots import (
     AGENT_COLOURS,
     BS_COLOURS,
+    DASHES,
+    MARKERS,
     PART_COLOURS,
     SERIES_COLOURS,
     plot_curves,
     plot_intervals,
     plot_sweep,
     plot_tornado,
+    plot_training,
 )
 from mecsim.experiments.statistics import interval
 
 
-def curves(labels: int = 2, seeds: int = 3, slots: int = 40) -> dict[str, np.ndarray]:
+def curves(labels: int = 2, seeds: int = 5, slots: int = 40) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     return {f"lr {number}": rng.random((seeds, slots)) + number for number in range(labels)}
 
@@ -29,8 +33,9 @@ FEW = {f"{seeds}": runs for seeds in (2, 5, 3) for runs in curves(1, seeds).valu
 @pytest.mark.parametrize(
     ("data", "told", "bands"),
     [
-        (curves(), "3 seeds, 95% interval", 2),
-        (FEW, "2 to 5 seeds, 95% interval", 3),
+        (curves(), "5 seeds, 95% interval", 2),
+        (FEW, "2 to 5 seeds, 95% interval or thin lines", 1),
+        (curves(seeds=3), "3 seeds, thin lines", 0),
         (curves(seeds=1), "1 seed", 0),
     ],
 )
@@ -51,6 +56,24 @@ def test_a_curve_is_the_mean_over_seeds_in_a_band_that_is_their_interval() -> No
         for slot in range(4, 40, 5):
             bound, at = interval(runs[:, slot]), edge[edge[:, 0] == slot, 1]
             assert (at.min(), at.max()) == pytest.approx((bound.low, bound.high))
+
+
+def test_few_seeds_are_drawn_one_by_one_without_a_label() -> None:
+    runs = curves(labels=1, seeds=2)["lr 0"]
+    for ax in (plot_curves({"one": runs}, every=1), plot_sweep(range(40), {"one": runs}, plt.figure().gca())):
+        assert [line.get_ydata().tolist() for line in ax.lines[:-1]] == runs.tolist()
+        assert ax.lines[-1].get_ydata() == pytest.approx(runs.mean(axis=0))
+        assert [text.get_text() for text in ax.texts] == ["one"]
+    ax = plot_intervals({"few": [1.0, 2.0], "many": [1.0] * 5})
+    assert [dots.get_offsets()[:, 1].tolist() for dots in ax.collections[:0:-1]] == [[1.0, 2.0]]
+
+
+def test_the_axis_of_a_training_starts_where_its_start_is_forgotten() -> None:
+    slots = np.arange(1000)
+    incomes = np.where(slots < 100, 0.0, 100.0 + slots / 1000)
+    low, high = plot_training({"one": np.tile(incomes, (2, 1))}).get_ylim()
+    assert 99.0 < low < 100.15
+    assert 100.95 < high < 102.0
 
 
 @pytest.mark.parametrize("slots", [1, 3, 10, 14])
@@ -101,7 +124,14 @@ def test_no_colour_means_two_things() -> None:
     assert set(AGENT_COLOURS) == set(AGENTS)
 
 
+def test_each_agent_has_a_mark_of_its_own_and_lpwpo_shows_through_olnpo() -> None:
+    marks = {agent: MARKERS[colour] for agent, colour in AGENT_COLOURS.items()}
+    assert len(set(marks.values())) == len(AGENTS)
+    assert (DASHES[marks["LPWPO"]], DASHES[marks["OLNPO"]]) == ("-", "--")
+
+
 @pytest.mark.parametrize("palette", [BS_COLOURS, PART_COLOURS.values(), SERIES_COLOURS[:3]])
 def test_colours_that_stand_side_by_side_differ_in_grey(palette) -> None:
+    assert len({MARKERS[colour] for colour in palette}) == len(palette)
     greys = sorted(to_rgb(colour) @ np.array([0.299, 0.587, 0.114]) for colour in palette)
     assert min(np.diff(greys)) > 0.12

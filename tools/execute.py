@@ -74,7 +74,7 @@ def shrunk(figure: str) -> str:
     points = np.asarray(image).reshape(-1, 3)
     colours, which, counts = np.unique(points, axis=0, return_inverse=True, return_counts=True)
     palette = colours[np.argsort(-counts, kind="stable")[: COLOURS // 2]]
-    off, nearest = KDTree(palette).query(colours)
+    off, nearest = map(np.asarray, KDTree(palette).query(colours))
     while len(palette) < COLOURS and off.max() > 0:
         palette = np.vstack([palette, colours[off.argmax()]])
         away = np.linalg.norm(colours - palette[-1].astype(float), axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -114,6 +114,20 @@ def rule_on(name: str, preset: str = "calibrated", reading: Reading = "frozen") 
         tables = [results(experiment, preset=preset) for experiment in claim.experiments]
     found, margin = claim.judged(Evidence(tables, preset=preset, reading=reading))
     return Ruling(name, preset, found, *margin)
+
+
+def verdicts_on(panel: str, presets: Iterable[str]) -> str:
+    """The verdicts on what the paper says of one panel alone, such as fig3a: a line a claim.
+
+    Raises:
+        MissingRuns: runs that a claim needs are not stored.
+    """
+    return "\n".join(
+        f"{name:4} {claim.statement}\n     "
+        + "; ".join(f"{preset}: {rule_on(name, preset).verdict}{claim.mark(preset)}" for preset in presets)
+        for name, claim in CLAIMS.items()
+        if [one for one in claim.experiments if one.startswith("fig")] == [panel]
+    )
 
 
 def margins_of(

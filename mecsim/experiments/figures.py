@@ -11,17 +11,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mecsim.experiments.claims import verdicts_on
 from mecsim.experiments.panels import COMPARED, CONTROLS, EXPERIMENTS, FIGURES
 from mecsim.experiments.plots import (
     AGENT_COLOURS,
     BS_COLOURS,
     TOTAL_COLOUR,
-    plot_curves,
     plot_sweep,
+    plot_training,
+    seeds_in_words,
     use_style,
 )
-from mecsim.experiments.results import by_bs, curves, series, stored_tables
-from mecsim.experiments.statistics import trailing_mean
+from mecsim.experiments.results import Results, by_bs, curves, means, series, stored_tables
 from mecsim.experiments.store import write_atomically
 
 WIDTH_INCHES, HEIGHT_INCHES = 5.2, 3.6
@@ -29,11 +30,11 @@ WIDTH_INCHES, HEIGHT_INCHES = 5.2, 3.6
 
 def draw_learning(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
     """A panel of Fig. 3: the income of INTO while it trains, one curve a point."""
-    return plot_curves({label: trailing_mean(incomes) for label, incomes in curves(table).items()}, ax)
+    return plot_training(curves(table), ax)
 
 
 def draw_counts(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
-    """A panel of Figs 4 and 5: the offloading devices of each BS, and of all, under INTO (lines) and all-on (dots)."""
+    """A panel of Figs 4 and 5: offloading devices of each BS, and of all, under INTO (lines), all-on (open marks)."""
     colours = {**{f"BS-{bs}": colour for bs, colour in enumerate(BS_COLOURS, start=1)}, "all": TOTAL_COLOUR}
     for agent, dotted in (("all-on", True), ("INTO", False)):
         counts = by_bs(table, agent=agent)
@@ -64,9 +65,9 @@ DRAW: dict[str, Callable[[str, pd.DataFrame, Axes], Axes]] = {
 def draw_panel(name: str, table: pd.DataFrame, ax: Axes, preset: str) -> Axes:
     """One panel from its results; its x axis says over how many seeds."""
     DRAW[name[:4]](name, table, ax)
-    panel, seeds = EXPERIMENTS[name], table["seed"].nunique()
+    panel = EXPERIMENTS[name]
     if panel.axis:
-        ax.set(xlabel=f"{panel.axis} ({seeds} seeds, 95% interval)")
+        ax.set(xlabel=f"{panel.axis} ({seeds_in_words(means(table).values())})")
     ax.set(title=panel_title(name, preset))
     return ax
 
@@ -80,13 +81,26 @@ def panel_title(name: str, preset: str) -> str:
 
 def draw_tables(tables: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     """The panels of a figure, from their results by preset and panel."""
-    rows, columns = len(tables), max(map(len, tables.values()))
-    size = (WIDTH_INCHES * min(columns, 2), HEIGHT_INCHES * rows * -(-columns // 2))
-    figure, axes = plt.subplots(rows * -(-columns // 2), min(columns, 2), figsize=size, squeeze=False)
     panels = [(preset, name, table) for preset, of in tables.items() for name, table in of.items()]
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    size = (WIDTH_INCHES * columns, HEIGHT_INCHES * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for ax, (preset, name, table) in zip(axes.flat, panels, strict=True):
         draw_panel(name, table, ax, preset)
     return figure
+
+
+def show_panel(name: str, found: Results) -> None:
+    """In a notebook: a panel under each preset, and under it the verdicts on what the paper says of this panel alone.
+
+    Nothing is shown where the results do not have the panel, and no verdicts where they are not at the paper's scale.
+    """
+    tables = {preset: {name: of[name]} for preset, of in found.tables.items() if name in of}
+    if tables:
+        draw_tables(tables)
+        plt.show()
+        print(verdicts_on(name, tables) if found.profile == "paper" else found.scale)
 
 
 def save_figures(out: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 
 import matplotlib.pyplot as plt
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from scipy.optimize import isotonic_regression
 
-from mecsim.experiments.statistics import CONFIDENCE, interval
+from mecsim.experiments.statistics import CONFIDENCE, WINDOW, interval, trailing_mean
 from mecsim.physics import Array
 
 AGENT_COLOURS = {
@@ -34,6 +34,15 @@ PART_COLOURS = {"uplink": "#D9C77E", "wire": "#A8843A", "computing": "#6B4E16"}
 """Of the parts of a delay, from light to dark in the order in which they pass."""
 SERIES_COLOURS = ("#51127C", "#B73779", "#FC8961", "#1D1147", "#E75263", "#FEC287")
 """Of whatever else a figure compares. No colour stands in two of these four palettes: none means two things."""
+MARKERS = {
+    colour: marker
+    for palette in (AGENT_COLOURS.values(), BS_COLOURS, PART_COLOURS.values(), SERIES_COLOURS)
+    for colour, marker in zip(palette, "osD^vXP*", strict=False)
+}
+DASHES = dict(zip("osD^vXP*", ("-", "-", "--", "-.", "--", ":", "-.", "-"), strict=True))
+"""What tells a colour's marks and lines from others in grey; OLNPO's line lets LPWPO's under it be seen."""
+FEW = 5
+"""With fewer seeds than these each is drawn on its own: their 95 % interval is wider than they are apart."""
 
 
 def use_style() -> None:
@@ -60,7 +69,7 @@ def plot_curves(
     colours: Mapping[str, str] | None = None,
     every: int = 10,
 ) -> Axes:
-    """Learning curves with their mean and 95 % interval over seeds, labelled at their end.
+    """Learning curves with their mean and 95 % interval over seeds, or each seed of a few, labelled at their end.
 
     Args:
         curves: by label, arrays of shape (seeds, slots).
@@ -73,13 +82,41 @@ def plot_curves(
         colour = colours[label]
         slots = np.arange(runs.shape[1] - 1, -1, -every)[::-1]
         _band(ax, slots, runs[:, slots], colour, alpha=0.2)
-        ax.plot(slots, runs[:, slots].mean(axis=0), color=colour, label=label)
+        ax.plot(slots, runs[:, slots].mean(axis=0), DASHES[_marker(colour)], color=colour, label=label)
     _label_ends(ax)
-    counts = {len(runs) for runs in curves.values()}
-    seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
-    shown = f"{seeds} seeds, {CONFIDENCE:.0%} interval" if max(counts) > 1 else "1 seed"
-    ax.set(xlabel=f"slot ({shown})", ylabel="average income per slot")
+    ax.set(xlabel=f"slot ({seeds_in_words(curves.values())})", ylabel="average income per slot")
     return ax
+
+
+def plot_training(
+    incomes: Mapping[str, Array], ax: Axes | None = None, colours: Mapping[str, str] | None = None
+) -> Axes:
+    """The average income of Fig. 3 while agents train, on an axis on which curves that end close can be told apart.
+
+    The axis starts where the lowest curve is once its mean has forgotten the start, with its empty batteries.
+
+    Args:
+        incomes: of the training slots by label, arrays of shape (seeds, slots).
+        ax: where to draw.
+        colours: by label.
+    """
+    means = {label: trailing_mean(runs) for label, runs in incomes.items()}
+    ax = plot_curves(means, ax, colours)
+    later = [settled for runs in means.values() if (settled := runs.mean(axis=0)[2 * WINDOW :]).size]
+    if later:
+        low, high = min(map(np.min, later)), max(map(np.max, later))
+        ax.set_ylim(low - 0.4 * (high - low), high + 0.3 * (high - low))
+    return ax
+
+
+def seeds_in_words(runs: Iterable[Array]) -> str:
+    """Over how many seeds a figure's runs are, and how it shows them, such as "20 seeds, 95% interval"."""
+    counts = sorted({len(one) for one in runs})
+    seeds = " to ".join(map(str, sorted({counts[0], counts[-1]})))
+    if counts[-1] == 1:
+        return "1 seed"
+    shown = [f"{CONFIDENCE:.0%} interval"] * (counts[-1] >= FEW) + ["thin lines"] * (counts[0] < FEW)
+    return f"{seeds} seeds, {' or '.join(shown)}"
 
 
 def plot_sweep(
@@ -89,23 +126,24 @@ def plot_sweep(
     colours: Mapping[str, str] | None = None,
     dotted: bool = False,
 ) -> Axes:
-    """Means along an x axis with their 95 % interval over seeds, labelled at their end.
+    """Means along an x axis with their 95 % interval over seeds, or each seed of a few, labelled at their end.
 
     Args:
         x: places on the axis.
         groups: by label, arrays of shape (seeds, points).
         ax: where to draw.
         colours: by label.
-        dotted: draw the means alone, as dots without labels, for a comparison.
+        dotted: draw the means alone, as open marks without labels, for a comparison.
     """
     ax, colours = ax or plt.gca(), colours or dict(zip(groups, cycle(SERIES_COLOURS), strict=False))
     for label, runs in groups.items():
         mean, colour = runs.mean(axis=0), colours[label]
+        marker = _marker(colour)
         if dotted:
-            ax.scatter(x, mean, s=14, color=colour, alpha=0.6)
+            ax.scatter(x, mean, s=34, marker=marker, facecolor="none", edgecolor=colour, lw=0.9)
             continue
         _band(ax, x, runs, colour, alpha=0.15)
-        ax.plot(x, mean, "o-", ms=3.5, lw=1.6, color=colour, label=label)
+        ax.plot(x, mean, marker + DASHES[marker], ms=4.5, lw=1.6, color=colour, label=label)
     if not dotted:
         _label_ends(ax)
         ax.set_xticks(x, [f"{place:g}" for place in x])
@@ -119,7 +157,7 @@ def plot_intervals(
     shift: float = 0.0,
     label: str | None = None,
 ) -> Axes:
-    """The mean and 95 % interval over seeds of each group, side by side.
+    """The mean and 95 % interval over seeds of each group, side by side; with few seeds each of them beside it.
 
     Args:
         groups: by the label on the x axis, one value a seed.
@@ -130,8 +168,11 @@ def plot_intervals(
     """
     ax = ax or plt.gca()
     means, _, highs = np.array([interval(values)[:3] for values in groups.values()]).T
-    places = np.arange(len(groups)) + shift
-    ax.errorbar(places, means, yerr=highs - means, fmt="o", color=colour, capsize=3, ms=5, label=label)
+    places, marker = np.arange(len(groups)) + shift, _marker(colour)
+    ax.errorbar(places, means, yerr=highs - means, fmt=marker, color=colour, capsize=3, ms=5, label=label)
+    for place, values in zip(places, groups.values(), strict=True):
+        if len(values) < FEW:
+            ax.scatter([place + 0.06] * len(values), values, s=12, facecolor="none", edgecolor=colour, lw=0.8)
     ax.set_xticks(range(len(groups)), list(groups))
     ax.margins(x=0.15)
     return ax
@@ -160,23 +201,30 @@ def plot_tornado(
     return ax
 
 
+def _marker(colour: str) -> str:
+    return MARKERS.get(colour, "o")
+
+
 def _band(ax: Axes, x: Sequence[float] | Array, runs: Array, colour: str, alpha: float) -> None:
-    """The 95 % interval over seeds at each place, where there are seeds enough; `runs` is (seeds, places)."""
-    if len(runs) > 1:
+    """The 95 % interval over seeds at each place, or a thin line a seed of a few; `runs` is (seeds, places)."""
+    if len(runs) >= FEW:
         bounds = [interval(values) for values in runs.T]
         ax.fill_between(x, [b.low for b in bounds], [b.high for b in bounds], color=colour, alpha=alpha, lw=0)
+    elif len(runs) > 1:
+        ax.plot(x, runs.T, color=colour, lw=0.6, alpha=0.7)
 
 
 def _label_ends(ax: Axes, gap: float = 13.0) -> None:
     """Writes each line's label as near to its end as labels that are `gap` points apart or more can be."""
     ax.autoscale_view()
-    ends = [np.asarray(line.get_xydata(), float)[-1] for line in ax.lines]
+    lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
+    ends = [np.asarray(line.get_xydata(), float)[-1] for line in lines]
     heights = ax.transData.transform(ends)[:, 1] * 72 / ax.figure.dpi
     order = np.argsort(heights, kind="stable")
     stacked = gap * np.arange(len(order))
     apart = np.empty_like(heights)
     apart[order] = isotonic_regression(heights[order] - stacked).x + stacked
-    for line, end, shift in zip(ax.lines, ends, apart - heights, strict=True):
+    for line, end, shift in zip(lines, ends, apart - heights, strict=True):
         ax.annotate(
             str(line.get_label()),
             (end[0], end[1]),
