@@ -15,7 +15,7 @@ import vl_convert
 
 from mecsim.experiments.claims import CLAIMS
 from mecsim.experiments.lines import ALL, bounds_table, lines_table
-from mecsim.experiments.panels import COMPARED, CONTROLS, COUNTED, EXPERIMENTS, FIGURES, PRESETS
+from mecsim.experiments.panels import COMPARED, CONTROLS, COUNTED, EVERYONE, EXPERIMENTS, FIGURES, PRESETS
 from mecsim.experiments.plots import AGENT_COLOURS, BS_COLOURS, SERIES_COLOURS, TOTAL_COLOUR
 from mecsim.experiments.results import stored_tables
 from mecsim.experiments.standings import LONG_RUN_BOUND, PER_SLOT_BOUND, averaged, ratios
@@ -24,18 +24,20 @@ from mecsim.experiments.store import ROOT
 SHAPES = {
     "circle": "●",
     "square": "■",
-    "triangle-up": "▲",
     "diamond": "◆",
-    "cross": "✚",
+    "triangle-up": "▲",
     "triangle-down": "▼",
-    "triangle-right": "▶",
+    "M-1,-.6L-.6,-1L0,-.4L.6,-1L1,-.6L.4,0L1,.6L.6,1L0,.4L-.6,1L-1,.6L-.4,0Z": "✖",
+    "cross": "✚",
+    "M0,-1.15L.27,-.37L1.09,-.36L.44,.14L.68,.93L0,.46L-.68,.93L-.44,.14L-1.09,-.36L-.27,-.37Z": "★",
     "triangle-left": "◀",
 }
-"""Vega's marks, and how the choice of agents shows each: it is their legend."""
-AGENT_SHAPES = dict(zip(AGENT_COLOURS, SHAPES, strict=True))
+"""Marks by Vega's name or by their outline, as stored figures have them, and what the choice of agents shows."""
+AGENT_SHAPES = dict(zip(EVERYONE, SHAPES, strict=False))
+BY_AGENT = {agent: AGENT_COLOURS[agent] for agent in EVERYONE}
 DASHES = [[1, 0], [6, 3], [2, 2]]
 BY_BS = {f"BS-{bs}": colour for bs, colour in enumerate(BS_COLOURS, start=1)}
-AT_FIRST = {agent: agent in COMPARED + CONTROLS for agent in AGENT_COLOURS}
+AT_FIRST = {agent: agent in COMPARED + CONTROLS for agent in EVERYONE}
 ROW = re.compile(r"^\| (C\d+[ab]?) \| .* \|$", flags=re.MULTILINE)
 LEGEND = alt.Legend(
     orient="top",
@@ -196,7 +198,7 @@ class Interactive:
 
     def _marks(self) -> dict[str, Any]:
         """How lines are told apart: agents by colour and mark, or lines by colour and agents by dash and mark."""
-        by_agent = self.colours is AGENT_COLOURS
+        by_agent = self.colours is BY_AGENT
         told_by, legend = ("agent:N", None) if by_agent else ("line:N", LEGEND)
         if not self.agents:
             colours, dashes = alt.Scale(range=list(SERIES_COLOURS)), alt.Scale(range=DASHES)
@@ -223,8 +225,8 @@ INTERACTIVE = {
         Interactive("fig3", _SLOT, {}, {}, "INTO trained with"),
         Interactive("fig4", _COUNT, _COUNTED, BY_BS, "BS"),
         Interactive("fig5", _COUNT, _COUNTED, {**BY_BS, ALL: TOTAL_COLOUR}, "BS"),
-        Interactive("fig6", _SLOT, AT_FIRST, AGENT_COLOURS),
-        Interactive("bounds", "income over what nobody can exceed", AT_FIRST, AGENT_COLOURS),
+        Interactive("fig6", _SLOT, AT_FIRST, BY_AGENT),
+        Interactive("bounds", "income over what nobody can exceed", AT_FIRST, BY_AGENT),
     )
 }
 
