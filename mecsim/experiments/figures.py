@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mecsim.experiments.claims import verdicts_on
+from mecsim.experiments.lines import ALL, lines, places
 from mecsim.experiments.panels import COMPARED, CONTROLS, EXPERIMENTS, FIGURES
 from mecsim.experiments.plots import (
     AGENT_COLOURS,
@@ -22,7 +23,7 @@ from mecsim.experiments.plots import (
     seeds_in_words,
     use_style,
 )
-from mecsim.experiments.results import Results, by_bs, curves, means, series, stored_tables
+from mecsim.experiments.results import Results, curves, means, stored_tables
 from mecsim.experiments.store import write_atomically
 
 WIDTH_INCHES, HEIGHT_INCHES = 5.2, 3.6
@@ -35,21 +36,20 @@ def draw_learning(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
 
 def draw_counts(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
     """A panel of Figs 4 and 5: offloading devices of each BS, and of all, under INTO (lines), all-on (open marks)."""
-    colours = {**{f"BS-{bs}": colour for bs, colour in enumerate(BS_COLOURS, start=1)}, "all": TOTAL_COLOUR}
+    colours = {**{f"BS-{bs}": colour for bs, colour in enumerate(BS_COLOURS, start=1)}, ALL: TOTAL_COLOUR}
+    shown = lines(name, table)
     for agent, dotted in (("all-on", True), ("INTO", False)):
-        counts = by_bs(table, agent=agent)
-        groups = {f"BS-{bs + 1}": counts[..., bs] for bs in range(counts.shape[2])}
-        if name.startswith("fig5"):
-            groups["all"] = counts.sum(axis=2)
-        plot_sweep(_places(name), groups, ax, colours, dotted=dotted)
+        groups = {line: runs for (who, line), runs in shown.items() if who == agent}
+        plot_sweep(places(name), groups, ax, colours, dotted=dotted)
     ax.set(ylabel="offloading devices per slot", ylim=(0, None))
     return ax
 
 
 def draw_incomes(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
     """A panel of Fig. 6: the mean income of each algorithm on the same fresh slots."""
-    incomes = {agent: series(table, agent=agent) for agent in AGENT_COLOURS if agent in COMPARED + CONTROLS}
-    plot_sweep(_places(name), incomes, ax, AGENT_COLOURS)
+    shown = lines(name, table)
+    incomes = {agent: runs for (agent, _), runs in shown.items() if agent in COMPARED + CONTROLS}
+    plot_sweep(places(name), incomes, ax, AGENT_COLOURS)
     ax.set(ylabel="average income per slot")
     return ax
 
@@ -120,7 +120,3 @@ def save_figures(out: Path) -> list[Path]:
             write_atomically(written[-1], content.getvalue())
         plt.close(figure)
     return written
-
-
-def _places(name: str) -> list[float]:
-    return [point.x for point in EXPERIMENTS[name].points if point.x is not None]
