@@ -441,7 +441,8 @@ class TestShell:
         assert 'alt="0 &amp; a &quot;b&quot; &lt;script&gt;"' in shown
 
     def test_where_no_kernel_runs_the_picture_and_its_words_are_left(self, seen) -> None:
-        output = nbformat.v4.new_output("display_data", seen[0]._repr_mimebundle_())
+        shown, about = seen[0]._repr_mimebundle_()
+        output = nbformat.v4.new_output("display_data", shown, metadata=about)
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[output])])
         strip_widgets(notebook)
         data = notebook.cells[0].outputs[0].data

@@ -2,12 +2,15 @@
 
 import ast
 import re
+from base64 import b64decode
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
+from PIL import Image
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 MAX_BYTES = 1_500_000
@@ -87,6 +90,13 @@ def test_outputs_hold_no_error_warning_or_widget(notebook: NotebookNode) -> None
 def test_every_cell_is_plain_python_that_a_script_can_hold(notebook: NotebookNode) -> None:
     for cell in code_cells(notebook):
         ast.parse(cell.source)
+
+
+def test_figures_have_twice_the_points_of_the_page(notebook: NotebookNode) -> None:
+    for output in outputs(notebook):
+        if "image/png" in output.get("data", {}):
+            width = Image.open(BytesIO(b64decode(output.data["image/png"]))).width
+            assert width == pytest.approx(2 * output.metadata["image/png"]["width"], abs=2)
 
 
 def test_nothing_of_this_machine(notebook: NotebookNode) -> None:

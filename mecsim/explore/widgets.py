@@ -153,9 +153,10 @@ class Shell(ipywidgets.VBox):
             )
             self._tell(READY)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        """What IPython shows: the controls, or what is stored where nobody can show them."""
-        return (super()._repr_mimebundle_(**kwargs) or {}) | self.stored
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """What IPython shows: the controls, or what is stored where nobody can show them, as wide as it was drawn."""
+        shown = (super()._repr_mimebundle_(**kwargs) or {}) | self.stored
+        return shown, {"image/png": {"width": round(WIDTH * DPI)}}
 
     @contextmanager
     def held(self) -> Iterator[None]:
