@@ -78,8 +78,8 @@ COMPARED = ("INTO", "LPWPO", "OLNPO", "DDQN")
 CONTROLS = ("all-on", "untrained")
 """What learning has to be held against: no learning."""
 
-RIVALS = ("greedy", "thrifty")
-"""Rules that are not in the paper, for notebook 11."""
+RIVALS = ("greedy", "thrifty", "planner")
+"""What is not in the paper, for notebooks 11 and 14."""
 
 EVERYONE = COMPARED + CONTROLS + RIVALS
 WITH_CONTROLS = ("INTO", "all-on", "OLNPO")
@@ -477,6 +477,46 @@ BEYOND = {
             if point.x in places
         ),
         presets=("calibrated",),
+        most_seeds=FEW_SEEDS,
+    ),
+    "planner-fig6": Experiment(
+        "The planner against thrifty at every point of Fig. 6",
+        tuple(
+            Point(f"{panel} {point.label}", ("thrifty", "planner"), changes=point.changes, x=point.x)
+            for panel in ("fig6a", "fig6b", "fig6c", "fig6d")
+            for point in SECTION_V[panel].points
+        ),
+        decided=dict.fromkeys(PRESETS, 5),
+    ),
+    "planner-steps": Experiment(
+        "The planner step by step, at 5 GHz and at 8 GHz",
+        tuple(
+            Point(f"{cpu_hz / 1e9:g} GHz: {label}", (agent,), changes={"cpu_hz": cpu_hz}, settings=settings)
+            for cpu_hz in (5e9, 8e9)
+            for label, agent, settings in (
+                ("thrifty", "thrifty", {}),
+                ("search", "planner", {"level": 1.0, "exponent": 1.0, "rehearsed_slots": 0}),
+                ("first price", "planner", {"rehearsed_slots": 0}),
+                ("learnt price", "planner", {}),
+            )
+        ),
+        decided=dict.fromkeys(PRESETS, 5),
+    ),
+    "twin-planner": Experiment(
+        "Wrong twins, the rest of the CPU shared (A10)",
+        tuple(
+            Point(
+                label,
+                ("INTO", "all-on", "thrifty", "planner"),
+                deviation=deviation,
+                refinement={"cpu": "pro rata"},
+            )
+            for label, deviation in (
+                ("perfect twin", {}),
+                ("5 % noise on the gains", {"gain_noise": 0.05}),
+                ("states 5 slots old at most", {"update_every": 5}),
+            )
+        ),
         most_seeds=FEW_SEEDS,
     ),
     "drift-gain": _drift("The gains fall to 0.4 halfway", GAIN, 0.4, "gain_bias"),
