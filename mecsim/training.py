@@ -58,7 +58,7 @@ def train(
         SettingError: the twin has not one world a learner, or other devices than the learner knows.
     """
     slots = whole_number("slots", slots)
-    _check_partners(learner, twin)
+    check_partners(learner, twin)
     if not hasattr(learner, "explore"):
         raise SettingError(f"learner = {type(learner).__name__} is not allowed: it should be INTO or DDQN.")
     if learner.worlds != twin.worlds:
@@ -129,7 +129,7 @@ def rollout(
         raise SettingError(
             f"agent = {agent!r} is not allowed: it should be an agent, such as make_agent('all-on', scenario)."
         )
-    _check_partners(agent, system, *(() if twin is None else (twin,)))
+    check_partners(agent, system, *(() if twin is None else (twin,)))
     keep_freed_memory()
     cell, n_bs = system.scenario.cell, system.scenario.n_bs
     one, each_bs = (slots, *system.worlds), (slots, *system.worlds, n_bs)
@@ -156,14 +156,18 @@ def states_met(agent: Agent, system: PhysicalSystem | DigitalTwin) -> Iterator[S
     Raises:
         SettingError: the system has other devices than the agent knows.
     """
-    _check_partners(agent, system)
+    check_partners(agent, system)
     while True:
         yield system.state
         system.step(agent.decide(system.state))
 
 
-def _check_partners(agent: Agent, *systems: PhysicalSystem | DigitalTwin) -> None:
-    """An agent may know other numbers than those of the system, but not other devices, which no shape need tell."""
+def check_partners(agent: Agent, *systems: PhysicalSystem | DigitalTwin) -> None:
+    """An agent may know other numbers than those of the system, but not other devices, which no shape need tell.
+
+    Raises:
+        SettingError: a system is none, or of other devices or worlds than the agent.
+    """
     known = agent.scenario.devices
     for system in systems:
         if not isinstance(system, PhysicalSystem | DigitalTwin):

@@ -1,5 +1,6 @@
 """The planner: its local search within a slot, and what it learns in the twin."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -13,6 +14,7 @@ from mecsim.agents.local_search import improve
 from mecsim.agents.planner import EXPONENTS, Planner, PlannerSettings, Price
 from mecsim.bounds import per_slot_bounds
 from mecsim.experiments.runs import Run, measure
+from mecsim.packing import settle
 from mecsim.physics import Ints
 from mecsim.reference.lookup import every_placement
 from mecsim.scenario import Scenario
@@ -75,12 +77,10 @@ class TestLocalSearch:
         assert max(share * bracket.upper, income(scenario, state, greedy)) < found <= bracket.upper
 
     def test_tasks_move_where_the_bss_have_too_little_room_apart(self) -> None:
-        """Six tasks fill three BSs; one of twice the size and award fits only where two of them move."""
-        scenario = Scenario(devices=(4, 4, 4), interference=0.0, cpu_hz=(1e9, 2e9, 3e9), initial_energy_j=1.0)
-        state = PhysicalSystem(scenario, 2).state
-        found = searched(scenario, state, np.full(scenario.n_devices, -1))
-        assert feasible(scenario, state, found)
-        assert (found != scenario.cell)[found >= 0].any()
+        """Two BSs of 5 Hz hold a task of 2 Hz each; one of 4 Hz fits only where both are at the same BS."""
+        needs, at = np.array([[2.0, 2.0], [2.0, 2.0], [4.0, 4.0]]), np.array([0, 1, 0])
+        assert settle(needs, at, np.array([5.0, 5.0])) == 0.0
+        assert at.tolist() == [1, 1, 0]
 
 
 class TestDecisions:
@@ -96,6 +96,17 @@ class TestDecisions:
             np.array([thrifty.act(state).offload, action.offload])
         )
         assert worth[1] > worth[0]
+
+    def test_its_price_by_hand(self) -> None:
+        """Mean award 2, and 6 and 12 mJ harvested per slot in cells 1 and 2."""
+        scenario = TINY.replace(
+            award=(1.0, 3.0), harvest_w=(1e-3, 3e-3), harvest_scale=(1.0, 2.0, 1.0), tau_s=3.0
+        )
+        planner = make_agent("planner", scenario, settings={"level": 0.5, "exponent": 0.5})
+        state = replace(PhysicalSystem(scenario, 1).state, energy_j=np.full(scenario.n_devices, 0.015))
+        price = planner.price_per_j(state)
+        assert price[scenario.cell == 0] == pytest.approx(0.5 * 2 / 0.06 * 4**0.5)
+        assert price[scenario.cell == 1] == pytest.approx(0.5 * 2 / 0.12 * 8**0.5)
 
     @pytest.mark.parametrize(
         ("settings", "message"),
@@ -130,8 +141,8 @@ class TestRehearsal:
         assert planner.price == Price(PlannerSettings().level, PlannerSettings().exponent)
 
     def test_no_neighbour_of_what_it_keeps_earns_more(self) -> None:
-        planner = Planner(TINY, settings=QUICK)
-        tried = planner.rehearse(DigitalTwin(TINY, 3))
+        planner = Planner(TINY, settings={"rehearsed_slots": 20})
+        tried = planner.rehearse(DigitalTwin(TINY, 17))
         level, exponent = planner.price
         near = [Price(level * by, exponent) for by in (1.5, 1 / 1.5)]
         near += [
@@ -142,6 +153,21 @@ class TestRehearsal:
         for price in near:
             (found,) = (earned for one, earned in tried.items() if one == pytest.approx(price, rel=1e-9))
             assert found <= tried[planner.price]
+
+    @pytest.mark.parametrize("exponent", EXPONENTS)
+    def test_no_exponent_leaves_its_range(self, exponent) -> None:
+        planner = Planner(TINY, settings={**QUICK, "exponent": exponent})
+        tried = planner.rehearse(DigitalTwin(TINY, 3))
+        assert all(EXPONENTS[0] <= price.exponent <= EXPONENTS[1] for price in tried)
+
+    def test_a_second_one_begins_where_the_first_did(self) -> None:
+        planner, twin = Planner(TINY, settings={"rehearsed_slots": 20}), DigitalTwin(TINY, 17)
+        assert planner.rehearse(twin) == planner.rehearse(twin)
+
+    def test_a_twin_of_other_devices_is_refused(self) -> None:
+        for twin in (DigitalTwin(TINY.replace(devices=(3, 3, 3)), 0), TINY):
+            with pytest.raises(SettingError, match="is not allowed"):
+                Planner(TINY, settings={"rehearsed_slots": 0}).rehearse(twin)
 
     def test_one_that_was_cut_short_goes_on(self, monkeypatch) -> None:
         whole = Planner(TINY, settings=QUICK)
@@ -172,10 +198,11 @@ class TestRehearsal:
             settings=QUICK,
             slots=0,
             evaluation_slots=20,
-            seed=2,
+            seed=5,
         )
         agent = run.make_agent()
         agent.rehearse(DigitalTwin(run.scenario(), run.seed))
+        assert agent.price != run.make_agent().price
         earned = rollout(agent, PhysicalSystem(run.scenario(), run.evaluation_seed()), 20).income.mean()
         table = measure(run)
         assert table.loc[table["metric"] == "income", "value"].item() == pytest.approx(earned, rel=1e-6)

@@ -13,6 +13,7 @@ from mecsim.experiments.plots import (
     MARKERS,
     PART_COLOURS,
     SERIES_COLOURS,
+    TOTAL_COLOUR,
     plot_curves,
     plot_intervals,
     plot_sweep,
@@ -118,7 +119,7 @@ def test_a_tornado_has_the_largest_effect_at_the_top_and_what_may_be_0_in_grey()
 
 
 def test_no_colour_means_two_things() -> None:
-    colours = [*AGENT_COLOURS.values(), *BS_COLOURS, *PART_COLOURS.values(), *SERIES_COLOURS]
+    colours = [*AGENT_COLOURS.values(), *BS_COLOURS, TOTAL_COLOUR, *PART_COLOURS.values(), *SERIES_COLOURS]
     assert [to_hex(colour).upper() for colour in colours] == colours
     assert len(set(colours)) == len(colours)
     assert set(AGENT_COLOURS) == set(AGENTS)
@@ -135,3 +136,10 @@ def test_colours_that_stand_side_by_side_differ_in_grey(palette) -> None:
     assert len({MARKERS[colour] for colour in palette}) == len(palette)
     greys = sorted(to_rgb(colour) @ np.array([0.299, 0.587, 0.114]) for colour in palette)
     assert min(np.diff(greys)) > 0.12
+
+
+def test_a_training_that_is_flat_or_diverges_is_drawn() -> None:
+    broken = np.random.default_rng(0).random((2, 400))
+    broken[0, 300:] = np.nan
+    for curve in (np.zeros((2, 400)), broken):
+        plot_training({"a": curve}, plt.figure().add_subplot())

@@ -11,7 +11,8 @@ from mecsim.physics import Array, Bools, Ints
 KINDS = ((1, 0), (0, 1), (1, 1), (1, 2), (2, 1))
 """How many tasks a move adds, and how many it drops."""
 NEAREST = 24
-"""Tasks that moves may add, those that pay most after their CPU, and tasks that they may drop, those that pay least."""
+"""Tasks that moves may add, of those that could be added alone the ones that pay most after their CPU; and tasks that
+they may drop, those that pay least."""
 CHECKED = 12
 """Moves that are worked out exactly in a step."""
 MOST_STEPS = 20

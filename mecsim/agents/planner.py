@@ -16,14 +16,14 @@ from mecsim.refinement import Refinement
 from mecsim.scenario import Positive, Scenario
 from mecsim.settings import Settings
 from mecsim.system import SystemState
-from mecsim.training import rollout
+from mecsim.training import check_partners, rollout
 from mecsim.twin import DigitalTwin
 
 LEVEL_STEP, EXPONENT_STEP = 1.5, 0.25
 """By what the level is multiplied or divided, and the exponent raised or lowered, from one price to the next."""
 EXPONENTS = (0.0, 1.5)
 HARVESTS = 10
-"""Mean harvests in the store of a device that pays the level itself."""
+"""Mean harvests in K, at which the exponent makes no difference; see `Price`."""
 
 
 class Price(NamedTuple):
@@ -99,21 +99,26 @@ class Planner(Thrifty):
         """Learns the price: simulates ahead in a twin under several, and keeps the one that earns most.
 
         It starts from the price of the settings and moves to a neighbour, of another level or exponent, while that
-        earns more. Every price meets the same tasks, channels and harvests. The twin is left as it was, so that an
-        agent at work can rehearse again whenever its twin has come to believe something else.
+        earns more; so a first price under which nothing is sent, and nothing under its neighbours, is kept. Every price
+        meets the same tasks, channels and harvests. The twin is left as it was, so that an agent at work can rehearse
+        again whenever its twin has come to believe something else.
 
         Args:
-            twin: of one world; its present state is where each simulation begins.
+            twin: of one world or many; its present state is where each simulation begins.
             tried: what a rehearsal that was cut short had found, to go on from; it is added to.
             progress: show a bar.
 
         Returns:
             The mean income per slot under each price that was tried.
+
+        Raises:
+            SettingError: the twin is none, or of other devices than the agent knows.
         """
+        check_partners(self, twin)
         tried, before, best = {} if tried is None else tried, twin.snapshot(), (0, 0)
         if not self.settings.rehearsed_slots:
             return tried
-        with tqdm(total=len(tried), disable=not progress, unit="price") as bar:
+        with tqdm(initial=len(tried), disable=not progress, unit="price") as bar:
 
             def income(steps: tuple[int, int]) -> float:
                 price = self._price_after(*steps)

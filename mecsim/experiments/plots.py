@@ -29,14 +29,19 @@ AGENT_COLOURS = {
 }
 """Okabe and Ito's palette, safe for colour-blind readers; the order is the order of every legend."""
 
-BS_COLOURS, TOTAL_COLOUR = ("#00474F", "#9DBF15", "#A65680"), "#000000"
+BS_COLOURS, TOTAL_COLOUR = ("#00474F", "#9DBF15", "#A65680"), "#404040"
 PART_COLOURS = {"uplink": "#D9C77E", "wire": "#A8843A", "computing": "#6B4E16"}
 """Of the parts of a delay, from light to dark in the order in which they pass."""
 SERIES_COLOURS = ("#51127C", "#B73779", "#FC8961", "#1D1147", "#E75263", "#FEC287")
 """Of whatever else a figure compares. No colour stands in two of these four palettes: none means two things."""
 MARKERS = {
     colour: marker
-    for palette in (AGENT_COLOURS.values(), BS_COLOURS, PART_COLOURS.values(), SERIES_COLOURS)
+    for palette in (
+        AGENT_COLOURS.values(),
+        (*BS_COLOURS, TOTAL_COLOUR),
+        PART_COLOURS.values(),
+        SERIES_COLOURS,
+    )
     for colour, marker in zip(palette, "osD^vXP*h", strict=False)
 }
 DASHES = dict(zip("osD^vXP*h", ("-", "-", "--", "-.", "--", ":", "-.", "-", "--"), strict=True))
@@ -104,8 +109,9 @@ def plot_training(
     ax = plot_curves(means, ax, colours)
     later = [settled for runs in means.values() if (settled := runs.mean(axis=0)[2 * WINDOW :]).size]
     if later:
-        low, high = min(map(np.min, later)), max(map(np.max, later))
-        ax.set_ylim(low - 0.4 * (high - low), high + 0.3 * (high - low))
+        low, high = min(map(np.nanmin, later)), max(map(np.nanmax, later))
+        if high > low:
+            ax.set_ylim(low - 0.4 * (high - low), high + 0.3 * (high - low))
     return ax
 
 

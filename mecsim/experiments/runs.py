@@ -40,10 +40,10 @@ SLOT_S = {"INTO": 0.055, "DDQN": 0.015}
 SMALL_SLOT_S = {"INTO": 0.0065, "DDQN": 0.0035}
 """The same with networks of a tenth of the neurons."""
 EVALUATED_SLOT_S = 0.001
-"""Seconds of an evaluated slot, between 0.0005 (all-on, OLNPO, LPWPO) and 0.003 (greedy, thrifty, INTO)."""
+"""Seconds of an evaluated slot, between 0.0005 (all-on, OLNPO, LPWPO) and 0.006 (planner)."""
 
-REHEARSAL_S = {"planner": 15.0}
-"""Seconds that an agent takes to rehearse in its twin."""
+REHEARSED_SLOT_S = 0.05
+"""Seconds of a slot of a rehearsal, under about eight prices."""
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -213,8 +213,9 @@ class Run(Setup):
         """Seconds that it takes on one core, about."""
         hidden = sum(sum(width) for name, width in self.settings.items() if name.endswith("hidden"))
         slot_s = SMALL_SLOT_S if 0 < hidden < 1000 else SLOT_S
+        rehearsed_s = getattr(self._agent_settings(), "rehearsed_slots", 0) * REHEARSED_SLOT_S
         evaluated_s = self.evaluation_slots * EVALUATED_SLOT_S
-        return self.slots * slot_s.get(self.agent, 0.0) + REHEARSAL_S.get(self.agent, 0.0) + evaluated_s
+        return self.slots * slot_s.get(self.agent, 0.0) + rehearsed_s + evaluated_s
 
     def _departing_settings(self) -> dict[str, Any]:
         """The agent's settings that differ from their defaults, but where its networks live."""

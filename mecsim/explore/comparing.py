@@ -117,7 +117,7 @@ def trained_agents(folder: Path = policies.FOLDER) -> dict[str, Learner]:
 
 
 def everyone(scenario: Scenario, learners: Mapping[str, Learner] | None = None) -> dict[str, Agent]:
-    """Every algorithm for a scenario, in the order of all legends.
+    """Every algorithm for a scenario, in the order of all legends; the planner keeps its first price.
 
     Args:
         scenario: the system.

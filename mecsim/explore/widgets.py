@@ -326,7 +326,12 @@ def what_if_explorer(
 
 
 def compare_explorer(learners: Learners, **changed: float) -> Shell:
-    """Every algorithm under the parameters of section V, at first with some of them changed."""
+    """Every algorithm under the parameters of section V, at first with some of them changed.
+
+    Raises:
+        SettingError: what is changed is no parameter, or a value is out of its range.
+    """
+    scenario_at(changed)
 
     @cache
     def usual(slots: int) -> dict[str, comparing.Means]:
