@@ -17,6 +17,7 @@ from mecsim.experiments.runs import Run, measure
 from mecsim.packing import settle
 from mecsim.physics import Ints
 from mecsim.reference.lookup import every_placement
+from mecsim.refinement import Refinement
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
 from mecsim.system import PhysicalSystem, SystemState, feasible
@@ -108,11 +109,25 @@ class TestDecisions:
         assert price[scenario.cell == 0] == pytest.approx(0.5 * 2 / 0.06 * 4**0.5)
         assert price[scenario.cell == 1] == pytest.approx(0.5 * 2 / 0.12 * 8**0.5)
 
+    def test_a_reserve_is_kept_back_and_shared_out(self) -> None:
+        scenario, state = paper_state("calibrated")
+        agents = {cpu: Refinement(cpu=cpu) for cpu in ("least", "pro rata")}
+        used = {
+            cpu: make_agent("planner", scenario, refinement=one, settings={"reserve": 0.2})
+            .act(state)
+            .allocated_hz(3)
+            for cpu, one in agents.items()
+        }
+        assert (used["least"].sum(axis=0) <= 0.8 * state.cpu_hz).all()
+        assert used["least"].sum() > 0.78 * state.cpu_hz.sum()
+        assert used["pro rata"].sum(axis=0) == pytest.approx(state.cpu_hz, rel=1e-12)
+
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
             ({"level": 0.0}, "level = 0.0 is not allowed"),
             ({"exponent": 2.0}, "exponent = 2.0 is not allowed"),
+            ({"reserve": 1.0}, "reserve = 1.0 is not allowed"),
             ({"rehearsed_slots": -1}, "rehearsed_slots = -1 is not allowed"),
         ],
     )

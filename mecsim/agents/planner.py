@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -44,11 +45,14 @@ class PlannerSettings(Settings):
     Attributes:
         level, exponent: of the price that it tries first; a = b = 1 is thrifty's.
         rehearsed_slots: slots that are simulated in the twin under each price; with 0 the first price is kept.
+        reserve: share of each BS's CPU that is kept back. Shared out among the tasks (A10, pro rata), it saves those that
+            need more than the twin has foreseen.
     """
 
     level: Positive = 0.6
     exponent: Annotated[float, Field(ge=EXPONENTS[0], le=EXPONENTS[1])] = 0.75
     rehearsed_slots: Annotated[int, Field(ge=0)] = 300
+    reserve: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Planner(Thrifty):
@@ -60,6 +64,8 @@ class Planner(Thrifty):
        finds those that earn most when it simulates ahead in the twin. Until then they are the first of the settings.
     2. The choice within a slot. Where greedy's three steps end, a local search begins (`mecsim.agents.local_search`):
        it adds, drops and swaps tasks, up to three at a time.
+
+    What it chooses fills the BSs to the brim. Where the twin errs, a `reserve` is worth more than the last task.
 
     Args:
         scenario: the system as the agent knows it.
@@ -87,6 +93,9 @@ class Planner(Thrifty):
         usual_j = HARVESTS * harvest_w * scenario.slot_harvest_s
         with np.errstate(divide="ignore", over="ignore"):
             return level * self._mean_award / usual_j * (usual_j / state.energy_j) ** exponent
+
+    def _offer(self, state: SystemState) -> Ints:
+        return super()._offer(replace(state, cpu_hz=(1.0 - self.settings.reserve) * state.cpu_hz))
 
     def _chosen(self, slot: Slot) -> Ints:
         placement = super()._chosen(slot)

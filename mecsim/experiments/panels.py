@@ -506,15 +506,21 @@ BEYOND = {
         "Wrong twins, the rest of the CPU shared (A10)",
         tuple(
             Point(
-                label,
-                ("INTO", "all-on", "thrifty", "planner"),
+                f"{twin}: {label}",
+                agents,
+                settings=settings,
                 deviation=deviation,
                 refinement={"cpu": "pro rata"},
             )
-            for label, deviation in (
-                ("perfect twin", {}),
+            for twin, deviation in (
+                ("perfect", {}),
                 ("5 % noise on the gains", {"gain_noise": 0.05}),
-                ("states 5 slots old at most", {"update_every": 5}),
+                ("updated every 5 slots", {"update_every": 5}),
+            )
+            for label, agents, settings in (
+                ("all CPU planned", ("INTO", "all-on", "thrifty", "planner"), {}),
+                ("5 % kept back", ("planner",), {"reserve": 0.05}),
+                ("10 % kept back", ("planner",), {"reserve": 0.1}),
             )
         ),
         most_seeds=FEW_SEEDS,
