@@ -45,8 +45,8 @@ class PlannerSettings(Settings):
     Attributes:
         level, exponent: of the price that it tries first; a = b = 1 is thrifty's.
         rehearsed_slots: slots that are simulated in the twin under each price; with 0 the first price is kept.
-        reserve: share of each BS's CPU that is kept back. Shared out among the tasks (A10, pro rata), it saves those that
-            need more than the twin has foreseen.
+        reserve: share of each BS's CPU that is kept back. Shared out among the tasks (A10, pro rata), it saves those
+            that need more than the twin has foreseen.
     """
 
     level: Positive = 0.6
