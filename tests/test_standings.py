@@ -259,10 +259,9 @@ def test_no_stored_income_lies_above_a_bound(stored_bounds) -> None:
     assert states >= 25 * 10
 
 
-def test_stored_brackets_are_within_3_per_cent_but_the_one_that_the_documents_name(stored_bounds) -> None:
+def test_stored_brackets_are_within_3_per_cent(stored_bounds) -> None:
     slots = stored_bounds[stored_bounds["metric"].isin([LOWER, UPPER])]
     ends = slots.pivot_table(index=["point", "slot"], columns="metric", values="value")
     gap = (ends[UPPER] / ends[LOWER] - 1.0).to_numpy()
     assert len(gap) == 2 * 3 * 25 * 10
-    assert np.count_nonzero(gap > 0.03) == 1
-    assert gap.max() < 0.0325
+    assert gap.max() <= 0.03
