@@ -293,7 +293,12 @@ def test_the_readme_s_first_screen_says_what_the_runs_say():
     copied = income_effects(results("assumptions")).query("assumption == 'A35'").iloc[0]
     mean, low, high = (f"{100 * copied[name]:.0f}" for name in ("mean", "low", "high"))
     assert f"DDQN earns {mean} % [{low}, {high}] more" in told
-    for agent, words in (("thrifty", "earns {} and {} % of"), ("INTO", "INTO earns {} and {} %"), ("planner", "it earns {} and {} %")):
+    earns = {
+        "thrifty": "earns {} and {} % of",
+        "INTO": "INTO earns {} and {} %",
+        "planner": "it earns {} and {} %",
+    }
+    for agent, words in earns.items():
         assert words.format(*(f"{100 * shares[preset][agent]:.0f}" for preset in PRESETS)) in told
 
 
