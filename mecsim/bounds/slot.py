@@ -73,11 +73,12 @@ def per_slot_bounds(
     A box is an interval of S, the power that a BS receives in all, for every cell. Demands and energies at the lower
     end of an interval are no more than the true ones, so that the best choice under them bounds the box from above
     (prices of the CPU and weak duality, see `best_prices`, within which the intervals are cut into buckets); those at
-    the upper end are no less, so that a choice whose S stays below it is feasible and bounds the optimum from below.
-    The box of the largest bound is split until the bracket is narrow enough. Boxes with few tasks, or so small that
-    their bound hardly depends on S, are given to a mixed-integer solver with the demands of their lower end: its
-    optimum either is feasible, and then the best of the box, or splits the box at its own S. Without interference
-    there is one box, and it is solved at once if `gap` asks for more than the prices give.
+    the upper end are no less, so that a choice whose S stays below it is feasible and bounds the optimum from below. A
+    local search gives the first feasible choice (`mecsim.agents.local_search`). The box of the largest bound is split
+    until the bracket is narrow enough. Boxes with few tasks, or so small that their bound hardly depends on S, are
+    given to a mixed-integer solver with the demands of their lower end: its optimum either is feasible, and then the
+    best of the box, or splits the box at its own S. Without interference there is one box, and it is solved at once if
+    `gap` asks for more than the prices give.
 
     Both ends hold in floating point: deadlines, energies and capacities of the relaxation are widened by 1e-9, bounds
     of the prices are recomputed from the dual and raised by 1e-9, bounds of the solver are raised by 1e-6, and the

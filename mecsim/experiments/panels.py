@@ -482,7 +482,7 @@ BEYOND = {
     "planner-fig6": Experiment(
         "The planner against thrifty at every point of Fig. 6",
         tuple(
-            Point(f"{panel} {point.label}", ("thrifty", "planner"), changes=point.changes, x=point.x)
+            Point(f"{panel} {point.label}", ("thrifty", "planner"), changes=point.changes)
             for panel in ("fig6a", "fig6b", "fig6c", "fig6d")
             for point in SECTION_V[panel].points
         ),
