@@ -65,7 +65,7 @@ napoleon_use_ivar = True  # a field that a docstring lists is not described twic
 
 WAYS_IN = (
     "**On this site:** [the results, interactive](docs/results.md) · [the notebooks](notebooks/00_start_here.ipynb) · "
-    f"[the course and its guide]({course}.md) · [the public names](docs/api.md)"
+    f"[the guide to the assignments]({course}.md) · [the public names](docs/api.md)"
 )
 MARK = re.compile(r"^<!-- (\w+) -->$", flags=re.MULTILINE)
 FRAGMENT = re.compile(r"(\]\([^)#\s]*#)([^)\s]+)\)")

@@ -94,7 +94,7 @@ def scores(notebook: NotebookNode, class_seed: int) -> tuple[dict[str, int], lis
                 error = str(raised)
             if settings(cell).get("grade"):
                 points[settings(cell)["grade_id"]] = (error is None) * settings(cell)["points"]
-                told += [] if error is None else [error]
+            told += [] if error is None else [error]
     assert variables["class_seed"] == class_seed
     return points, told
 
