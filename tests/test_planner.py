@@ -77,6 +77,27 @@ class TestLocalSearch:
         found = income(scenario, state, searched(scenario, state, greedy))
         assert max(share * bracket.upper, income(scenario, state, greedy)) < found <= bracket.upper
 
+    @pytest.mark.parametrize(
+        ("award", "start", "expected"),
+        [((5.0, 3.0, 3.0), [0, -1, -1], [-1, 0, 0]), ((7.0, 3.0, 3.0), [-1, 0, 0], [0, -1, -1])],
+    )
+    def test_two_tasks_take_the_place_of_one_that_pays_less_and_one_that_of_two(
+        self, award, start, expected
+    ) -> None:
+        """The BS has room for the first task, or for the other two; no exchange of one for one helps."""
+        scenario = Scenario(devices=(3,), interference=0.0, cpu_hz=(2.5e8,))
+        state = replace(
+            PhysicalSystem(scenario).state,
+            size_bits=np.full(3, 6e4),
+            density_cycles_per_bit=np.array([3e3, 1.9e3, 1.9e3]),
+            deadline_s=np.full(3, 1.0),
+            award=np.array(award),
+            power_w=np.full(3, 0.1),
+            gain=np.full(3, 1e6),
+            energy_j=np.full(3, 1.0),
+        )
+        assert searched(scenario, state, np.array(start)).tolist() == expected
+
     def test_tasks_move_where_the_bss_have_too_little_room_apart(self) -> None:
         """Two BSs of 5 Hz hold a task of 2 Hz each; one of 4 Hz fits only where both are at the same BS."""
         needs, at = np.array([[2.0, 2.0], [2.0, 2.0], [4.0, 4.0]]), np.array([0, 1, 0])
