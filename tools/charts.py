@@ -14,9 +14,10 @@ import pandas as pd
 import vl_convert
 
 from mecsim.experiments.claims import CLAIMS
+from mecsim.experiments.figures import BY_BS
 from mecsim.experiments.lines import ALL, bounds_table, lines_table
 from mecsim.experiments.panels import COMPARED, CONTROLS, COUNTED, EVERYONE, EXPERIMENTS, FIGURES, PRESETS
-from mecsim.experiments.plots import AGENT_COLOURS, BS_COLOURS, SERIES_COLOURS, TOTAL_COLOUR
+from mecsim.experiments.plots import AGENT_COLOURS, SERIES_COLOURS, TOTAL_COLOUR
 from mecsim.experiments.results import stored_tables
 from mecsim.experiments.standings import LONG_RUN_BOUND, PER_SLOT_BOUND, averaged, ratios
 from mecsim.experiments.store import ROOT
@@ -36,7 +37,6 @@ SHAPES = {
 AGENT_SHAPES = dict(zip(EVERYONE, SHAPES, strict=False))
 BY_AGENT = {agent: AGENT_COLOURS[agent] for agent in EVERYONE}
 DASHES = [[1, 0], [6, 3], [2, 2]]
-BY_BS = {f"BS-{bs}": colour for bs, colour in enumerate(BS_COLOURS, start=1)}
 AT_FIRST = {agent: agent in COMPARED + CONTROLS for agent in EVERYONE}
 ROW = re.compile(r"^\| (C\d+[ab]?) \| .* \|$", flags=re.MULTILINE)
 LEGEND = alt.Legend(

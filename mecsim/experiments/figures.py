@@ -27,6 +27,8 @@ from mecsim.experiments.results import Results, curves, means, stored_tables
 from mecsim.experiments.store import write_atomically
 
 WIDTH_INCHES, HEIGHT_INCHES = 5.2, 3.6
+BY_BS = {f"BS-{bs}": colour for bs, colour in enumerate(BS_COLOURS, start=1)}
+"""The colour of each BS's line."""
 
 
 def draw_learning(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
@@ -36,7 +38,7 @@ def draw_learning(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
 
 def draw_counts(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
     """A panel of Figs 4 and 5: offloading devices of each BS, and of all, under INTO (lines), all-on (open marks)."""
-    colours = {**{f"BS-{bs}": colour for bs, colour in enumerate(BS_COLOURS, start=1)}, ALL: TOTAL_COLOUR}
+    colours = {**BY_BS, ALL: TOTAL_COLOUR}
     shown = lines(name, table)
     for agent, dotted in (("all-on", True), ("INTO", False)):
         groups = {line: runs for (who, line), runs in shown.items() if who == agent}

@@ -483,8 +483,9 @@ BEYOND = {
         "The planner against thrifty at every point of Fig. 6",
         tuple(
             Point(f"{panel} {point.label}", ("thrifty", "planner"), changes=point.changes)
-            for panel in ("fig6a", "fig6b", "fig6c", "fig6d")
-            for point in SECTION_V[panel].points
+            for panel, experiment in SECTION_V.items()
+            if panel.startswith("fig6")
+            for point in experiment.points
         ),
         decided=dict.fromkeys(PRESETS, 5),
     ),

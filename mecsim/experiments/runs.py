@@ -273,12 +273,12 @@ def measure(run: Run, checkpoint: Path | None = None) -> pd.DataFrame:
         One row a number, slot -1 for a mean over the evaluation slots.
     """
     agent = run.make_agent()
-    incomes, twin = np.empty(0), DigitalTwin(run.scenario(), run.seed, run.twin_deviation())
-    agent.rehearse(twin)
     if run.is_training:
         incomes = train_agent(run, agent, checkpoint)
-    elif run.slots:
-        incomes = rollout(agent, twin, run.slots).income
+    else:
+        twin = DigitalTwin(run.scenario(), run.seed, run.twin_deviation())
+        agent.rehearse(twin)
+        incomes = rollout(agent, twin, run.slots).income if run.slots else np.empty(0)
     return _tidy(run, incomes, *_evaluated(run, agent))
 
 
