@@ -1,5 +1,6 @@
 """The planner: its local search within a slot, and what it learns in the twin."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -39,6 +40,22 @@ def searched(scenario: Scenario, state: SystemState, placement: Ints) -> Ints:
     placement = placement.copy()
     improve(Slot(scenario, state, np.zeros(scenario.n_devices)), placement)
     return placement
+
+
+def near_one_bs(cycles_per_bit: Sequence[float], award: Sequence[float]) -> tuple[Scenario, SystemState]:
+    """Tasks alike but for their density and award, near a BS of 0.25 GHz; a density of 3e3 needs 0.18 GHz."""
+    n = len(award)
+    scenario = Scenario(devices=(n,), interference=0.0, cpu_hz=(2.5e8,))
+    return scenario, replace(
+        PhysicalSystem(scenario).state,
+        size_bits=np.full(n, 6e4),
+        density_cycles_per_bit=np.array(cycles_per_bit),
+        deadline_s=np.full(n, 1.0),
+        award=np.array(award),
+        power_w=np.full(n, 0.1),
+        gain=np.full(n, 1e6),
+        energy_j=np.full(n, 1.0),
+    )
 
 
 def income(scenario: Scenario, state: SystemState, placement: Ints) -> float:
@@ -85,18 +102,13 @@ class TestLocalSearch:
         self, award, start, expected
     ) -> None:
         """The BS has room for the first task, or for the other two; no exchange of one for one helps."""
-        scenario = Scenario(devices=(3,), interference=0.0, cpu_hz=(2.5e8,))
-        state = replace(
-            PhysicalSystem(scenario).state,
-            size_bits=np.full(3, 6e4),
-            density_cycles_per_bit=np.array([3e3, 1.9e3, 1.9e3]),
-            deadline_s=np.full(3, 1.0),
-            award=np.array(award),
-            power_w=np.full(3, 0.1),
-            gain=np.full(3, 1e6),
-            energy_j=np.full(3, 1.0),
-        )
-        assert searched(scenario, state, np.array(start)).tolist() == expected
+        assert searched(*near_one_bs([3e3, 1.9e3, 1.9e3], award), np.array(start)).tolist() == expected
+
+    def test_a_task_that_needs_little_is_found_behind_many_that_pay_more(self) -> None:
+        """Thirty tasks pay 3 and find no room; that of the last device pays 1, for next to no CPU."""
+        scenario, state = near_one_bs([*[3e3] * 31, 300.0], [5.0, *[3.0] * 30, 1.0])
+        found = searched(scenario, state, np.array([0, *[-1] * 31]))
+        assert np.flatnonzero(found >= 0).tolist() == [0, 31]
 
     def test_tasks_move_where_the_bss_have_too_little_room_apart(self) -> None:
         """Two BSs of 5 Hz hold a task of 2 Hz each; one of 4 Hz fits only where both are at the same BS."""

@@ -19,6 +19,13 @@ MOST_STEPS = 20
 """Two are usual."""
 
 
+def searched(slot: Slot) -> Ints:
+    """Greedy's three steps, and the local search from there: the BS of each task, -1 where it is discarded."""
+    placement = slot.chosen()
+    improve(slot, placement)
+    return placement
+
+
 @np.errstate(invalid="ignore", over="ignore", divide="ignore")
 def improve(slot: Slot, placement: Ints) -> None:
     """Makes a feasible placement better, in place, move by move, until no move that is looked at helps.

@@ -11,7 +11,7 @@ from pydantic import Field
 from tqdm.auto import tqdm
 
 from mecsim.agents.greedy import Slot, Thrifty
-from mecsim.agents.local_search import improve
+from mecsim.agents.local_search import searched
 from mecsim.physics import Array, Ints
 from mecsim.refinement import Refinement
 from mecsim.scenario import Positive, Scenario
@@ -98,9 +98,7 @@ class Planner(Thrifty):
         return super()._offer(replace(state, cpu_hz=(1.0 - self.settings.reserve) * state.cpu_hz))
 
     def _chosen(self, slot: Slot) -> Ints:
-        placement = super()._chosen(slot)
-        improve(slot, placement)
-        return placement
+        return searched(slot)
 
     def rehearse(
         self, twin: DigitalTwin, tried: dict[Price, float] | None = None, progress: bool = False

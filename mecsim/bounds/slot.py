@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 from mecsim.agents.greedy import Slot
-from mecsim.agents.local_search import improve
+from mecsim.agents.local_search import searched
 from mecsim.bounds.cells import BucketedCell
 from mecsim.bounds.choosing import choose_placed, choose_pooled, repaired
 from mecsim.bounds.demands import TOLERANCE, Demands
@@ -295,10 +295,7 @@ class _BranchAndBound:
 
     def _searched(self) -> Ints:
         """What the planner would choose if energy were free."""
-        slot = Slot(self._scenario, self._state, np.zeros(self._scenario.n_devices))
-        placement = slot.chosen()
-        improve(slot, placement)
-        return placement
+        return searched(Slot(self._scenario, self._state, np.zeros(self._scenario.n_devices)))
 
     def _placed_below(self, high_w: Array) -> Ints:
         """A placement whose S stays below the given powers, of nearly the most income that they allow."""

@@ -89,15 +89,14 @@ class Stored(NamedTuple):
         return self.store.label(self.job.name)
 
 
-def recompute(count: int, seed: int = 0, workers: int | None = None) -> list[str]:
-    """Computes some stored files again, and gives one sentence for each of which a value differs in any bit.
+def recompute(files: Sequence[Stored], workers: int | None = None) -> list[str]:
+    """Computes stored files again, and gives one sentence for each of which a value differs in any bit.
 
     Args:
-        count: how many files, see `sample`.
-        seed: which ones.
+        files: see `sample`.
         workers: processes side by side; by default one a core.
     """
-    with _again(sample(count, seed), workers) as fresh:
+    with _again(files, workers) as fresh:
         return [f"{one.label} is not what is computed now: {how}." for one, _, how in fresh if how]
 
 

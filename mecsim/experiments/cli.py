@@ -282,12 +282,12 @@ def check(
             typer.echo(f"{label} still holds: every value is the same.")
         well = "Nothing else is stale."
     elif recompute is not None:
-        drawn = len(checks.sample(recompute, seed))
+        drawn = checks.sample(recompute, seed)
         if not drawn:
             _need_runs()
             raise SettingError("recompute is not possible: no stored result is listed here.")
-        found = checks.recompute(recompute, seed, workers)
-        well = f"{drawn} stored results were computed again: every value is the same."
+        found = checks.recompute(drawn, workers)
+        well = f"{len(drawn)} stored results were computed again: every value is the same."
         others = checks.irreproducible()
         if others:
             well += f" {others} were computed on a GPU or at once: their bits cannot be asked again."
