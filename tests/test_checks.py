@@ -236,7 +236,9 @@ class TestCommand:
         told = []
         monkeypatch.setattr(checks, "recompute", lambda *words: told.append(words) or [])
         done = call("--recompute", "5", "--seed", "2", "--workers", "1")
-        assert told == [(5, 2, 1)]
+        ((files, workers),) = told
+        assert [one.label for one in files] == [one.label for one in checks.sample(5, 2)]
+        assert workers == 1
         assert done.stdout.startswith("5 stored results were computed again: every value is the same.")
         monkeypatch.setattr(checks, "recompute", lambda *_: ["one differs."])
         assert (call("--recompute", "5").exit_code, call("--recompute", "5").stdout) == (1, "one differs.\n")
