@@ -211,8 +211,7 @@ class CollaborativeMEC(_TwinFace, gymnasium.Env):
         rate = physics.uplink_rate_bps(state.received_w, 0.0, bandwidth, scenario.noise_w_per_hz)
         delay = physics.uplink_delay_s(state.size_bits, everyone, rate)
         powered = physics.affordable(physics.uplink_energy_j(state.power_w, delay), state.energy_j)
-        with np.errstate(divide="ignore"):
-            link = state.size_bits[:, None] / state.link_bps[scenario.cell]
+        link = physics.link_delays_s(state.size_bits, scenario.cell, state.link_bps)
         timely = physics.slack_s(state.deadline_s[:, None], delay[:, None], link) > 0
         return np.column_stack([everyone, timely & powered[:, None]])
 

@@ -117,6 +117,13 @@ def link_delay_s(size_bits: Array, placement: Ints, cell: Ints, link_bps: Array)
         return size_bits / link_rate_bps(link_bps, cell, target)
 
 
+def link_delays_s(size_bits: Array, cell: Ints, link_bps: Array) -> Array:
+    """`link_delay_s` of each task to each BS, (..., n_devices, n_bs), in s."""
+    n_bs = link_bps.shape[-1]
+    everywhere = np.broadcast_to(np.arange(n_bs)[:, None], (n_bs, len(cell)))
+    return np.swapaxes(link_delay_s(size_bits[..., None, :], everywhere, cell, link_bps), -1, -2)
+
+
 def compute_delay_s(cycles: Array, offload: Bools, cpu_hz: Array) -> Array:
     """Computing delay d^m, eq. (9), in s: z v x / f, infinite where an offloaded task is given no CPU."""
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -111,7 +111,7 @@ def keep_affordable(
 def _worst(scenario: Scenario | ScenarioStack, lack_j: Array, lacking: Bools) -> Bools:
     """The device of each cell that lacks most energy, of those that lack any, (..., n_devices)."""
     worst = np.zeros_like(lacking)
-    for cell in np.split(np.arange(scenario.n_devices), np.cumsum(scenario.devices)[:-1]):
+    for cell in scenario.devices_of:
         first = np.where(lacking[..., cell], lack_j[..., cell], -np.inf).argmax(axis=-1)[..., None]
         np.put_along_axis(worst[..., cell[0] : cell[-1] + 1], first, True, axis=-1)
     return worst & lacking

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from mecsim.settings import SettingError, Settings, as_number
+from mecsim.settings import SettingError, Settings, Whole, as_number
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Limits of every quantity, far from any that is met: what is worked out from them stays a number."""
@@ -61,7 +61,7 @@ def _links(value: Any) -> Any:
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_met)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_met)]
 Range = Annotated[tuple[Positive, Positive], BeforeValidator(_pair)]
-Devices = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_counts)]
+Devices = Annotated[tuple[Whole, ...], BeforeValidator(_counts)]
 PerBS = Annotated[tuple[Positive, ...], BeforeValidator(_each)]
 Links = Annotated[Literal["all", "line", "star"] | tuple[tuple[int, int], ...], BeforeValidator(_links)]
 
@@ -196,6 +196,11 @@ class Scenario(Settings):
     def cell(self) -> NDArray[np.intp]:
         """The serving BS of each device, (n_devices,)."""
         return _frozen(np.repeat(np.arange(self.n_bs), self.devices))
+
+    @cached_property
+    def devices_of(self) -> tuple[NDArray[np.intp], ...]:
+        """The devices that each BS serves."""
+        return tuple(_frozen(np.flatnonzero(self.cell == bs)) for bs in range(self.n_bs))
 
     def per_bs(self, name: str) -> NDArray[np.float64]:
         """A per-BS field as an array, (n_bs,)."""

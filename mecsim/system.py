@@ -60,14 +60,12 @@ class SystemState:
 
     def world(self, number: int) -> SystemState:
         """The state of one of many worlds."""
-        return SystemState(
-            slot=self.slot,
-            **{
-                name: value[number] if value.ndim > (2 if name == "link_bps" else 1) else value
-                for name, value in vars(self).items()
-                if name != "slot"
-            },
-        )
+        several = {
+            name: value[number]
+            for name, value in vars(self).items()
+            if name != "slot" and value.ndim > (2 if name == "link_bps" else 1)
+        }
+        return replace(self, **several)
 
 
 def check_shapes(
@@ -218,16 +216,6 @@ def stream(seed: int, name: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(sequence))
 
 
-def generator_state(generator: np.random.Generator) -> dict[str, Any]:
-    """The position of a generator as plain numbers and strings, ready for JSON."""
-    return dict(generator.bit_generator.state)
-
-
-def restore_generator(generator: np.random.Generator, state: dict[str, Any]) -> None:
-    """Moves a generator to a position saved by `generator_state`."""
-    generator.bit_generator.state = state
-
-
 class Streams:
     """One named stream of a seed, or those of many seeds side by side: each gives what it would give alone."""
 
@@ -254,14 +242,14 @@ class Streams:
 
     def snapshot(self) -> Any:
         """The position of the stream, or of each, ready for JSON."""
-        states = [generator_state(generator) for generator in self._generators]
+        states = [dict(generator.bit_generator.state) for generator in self._generators]
         return states if self._many else states[0]
 
     def restore(self, snapshot: Any) -> None:
         """Goes back to a snapshot of the same seed or seeds."""
         states = snapshot if self._many else [snapshot]
         for generator, state in zip(self._generators, states, strict=True):
-            restore_generator(generator, state)
+            generator.bit_generator.state = state
 
 
 class Draw(NamedTuple):
@@ -328,11 +316,14 @@ class Sources:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that later draws depend on, ready for JSON."""
-        return {
+        found = {
             "streams": {name: streams.snapshot() for name, streams in self._streams.items()},
             "power_w": self._power_w.tolist(),
             "fade": None if self._fade is None else [self._fade.real.tolist(), self._fade.imag.tolist()],
         }
+        if self.scenario.fading == "path_loss":
+            found["mean_gain"] = np.asarray(self._mean_gain).tolist()
+        return found
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Goes back to a snapshot of sources with the same scenario and seed."""
@@ -341,6 +332,8 @@ class Sources:
         self._power_w = np.array(snapshot["power_w"])
         fade = snapshot["fade"]
         self._fade = None if fade is None else np.array(fade[0]) + 1j * np.array(fade[1])
+        if "mean_gain" in snapshot:
+            self._mean_gain = np.array(snapshot["mean_gain"])
 
     def _draw(self, name: str, law: Any, *kinds: int) -> Array:
         """Numbers for every device, (*kinds, ..., n_devices)."""
@@ -494,11 +487,12 @@ class PhysicalSystem:
             raise SettingError(
                 f"device_seed = {device_seed!r} is not allowed: there should be as many as seeds, seed = {seed!r}."
             )
+        for one in () if device_seed is None else np.ravel(device_seed):
+            whole_number("device_seed", one)
         self._sources = Sources(self.scenario, seed, device_seed)
         self._perceive = perceive
         stored = np.minimum(self.scenario.initial_energy_j, self.scenario.battery_j)
-        energy = np.empty((*self.worlds, self.scenario.n_devices))
-        energy[...] = stored
+        energy = np.full((*self.worlds, self.scenario.n_devices), stored)
         self.state = self._arrive(0, energy, last_rate_bps=None)
 
     def step(self, action: Action) -> Outcome:

@@ -125,10 +125,6 @@ def rollout(
         SettingError: agent, system and twin are not all of the same devices, or `slots` is below 1.
     """
     slots = whole_number("slots", slots, least=1)
-    if not hasattr(agent, "decide"):
-        raise SettingError(
-            f"agent = {agent!r} is not allowed: it should be an agent, such as make_agent('all-on', scenario)."
-        )
     check_partners(agent, system, *(() if twin is None else (twin,)))
     keep_freed_memory()
     cell, n_bs = system.scenario.cell, system.scenario.n_bs
@@ -166,8 +162,12 @@ def check_partners(agent: Agent, *systems: PhysicalSystem | DigitalTwin) -> None
     """An agent may know other numbers than those of the system, but not other devices, which no shape need tell.
 
     Raises:
-        SettingError: a system is none, or of other devices or worlds than the agent.
+        SettingError: the agent or a system is none, or they are of different devices or worlds.
     """
+    if not hasattr(agent, "decide"):
+        raise SettingError(
+            f"agent = {agent!r} is not allowed: it should be an agent, such as make_agent('all-on', scenario)."
+        )
     known = agent.scenario.devices
     for system in systems:
         if not isinstance(system, PhysicalSystem | DigitalTwin):

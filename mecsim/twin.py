@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from mecsim.physics import Array
 from mecsim.scenario import NonNegative, Positive, Scenario, ScenarioStack
-from mecsim.settings import Changes, FrozenDict, SettingError, Settings
+from mecsim.settings import Changes, FrozenDict, SettingError, Settings, Whole
 from mecsim.system import (
     Action,
     Draw,
@@ -40,7 +39,7 @@ class Deviation(Settings):
     gain_noise: NonNegative = 0.0
     harvest_bias: Positive = 1.0
     harvest_noise: NonNegative = 0.0
-    update_every: Annotated[int, Field(ge=1)] = 1
+    update_every: Whole = 1
     outdated: Changes = FrozenDict()
 
 
@@ -116,7 +115,7 @@ class DigitalTwin:
     def bs(self, index: int) -> BSModel:
         """The digital model of one BS, in a twin of one world."""
         self._one_world()
-        served = np.flatnonzero(self.scenario.cell == index)
+        served = self.scenario.devices_of[index]
         return BSModel(
             [self._task(int(j)) for j in served], self.state.link_bps[index], float(self.state.cpu_hz[index])
         )
@@ -148,15 +147,13 @@ class DigitalTwin:
                 f"report of shape {report.energy_j.shape} is not allowed: it should have the twin's, "
                 f"{self.state.energy_j.shape}."
             )
-        known = report
         if report.slot % self.deviation.update_every:
             held = self._held
             known = replace(report, gain=held.gain, harvest_j=held.harvest_j, energy_j=self.state.energy_j)
         else:
             gain, harvest = self._estimate(report.gain, report.harvest_j)
             known = self._held = replace(report, gain=gain, harvest_j=harvest)
-        last_rate = report.rate_bps if self.scenario.state_rate == "last-slot" else None
-        self._virtual.state = with_rate(self.scenario, known, last_rate)
+        self._virtual.state = with_rate(self.scenario, known, report.rate_bps)
 
     def restart(self, worlds: Sequence[int], seeds: Sequence[int]) -> None:
         """Starts some of many worlds anew, each from a seed; the others go on, and slots are counted on.
@@ -196,13 +193,7 @@ class DigitalTwin:
         return self.state
 
     def _task(self, index: int) -> Task:
-        state = self.state
-        return Task(
-            state.size_bits[index],
-            state.density_cycles_per_bit[index],
-            state.deadline_s[index],
-            state.award[index],
-        )
+        return Task(*(getattr(self.state, field)[index] for field in Task._fields))
 
     def _perceive(self, draw: Draw) -> Draw:
         gain, harvest = self._estimate(draw.gain, draw.harvest_j)

@@ -59,6 +59,11 @@ def test_arrays_are_arrays() -> None:
             lambda: rollout("all-on", PhysicalSystem(TINY), 2),
             "agent = 'all-on' is not allowed: it should be an agent",
         ),
+        (lambda: train("INTO", DigitalTwin(TINY), 2), "agent = 'INTO' is not allowed: it should be an agent"),
+        (
+            lambda: PhysicalSystem(TINY, 0, device_seed=-1),
+            "device_seed = .* is not allowed: it should be a whole",
+        ),
         (lambda: rollout(make_agent("all-on", TINY), TINY, 2), "system of type Scenario is not allowed"),
         (
             lambda: train(make_agent("all-on", TINY), DigitalTwin(TINY), 2),

@@ -274,3 +274,14 @@ def test_some_of_many_worlds_start_anew_and_the_others_go_on() -> None:
         pairs = zip(singles, own, strict=True)
         alone = [single.step(make_agent("all-on", one).act(single.state)) for single, one in pairs]
         assert many.step(everyone.act(many.state)).income.tolist() == [float(one.income) for one in alone]
+
+
+def test_a_snapshot_of_restarted_worlds_keeps_the_places_of_their_devices() -> None:
+    scenario = TINY.replace(fading="path_loss")
+    twin, restored = (DigitalTwin(scenario, [1, 2]) for _ in range(2))
+    twin.restart([1], [9])
+    restored.restore(json.loads(json.dumps(twin.snapshot())))
+    action = some_action(scenario, twin.state)
+    for one in (twin, restored):
+        one.step(action)
+    assert same_bits(restored.state, twin.state)

@@ -84,10 +84,9 @@ class Slot:
         self._price_per_j = price_per_j
         self._received_w, self._cycles = state.received_w, state.cycles
         self.cpu_hz = state.cpu_hz * (1.0 - MARGIN)
-        self.members = [np.flatnonzero(scenario.cell == bs) for bs in range(self._n_bs)]
-        everywhere = np.broadcast_to(np.arange(self._n_bs)[:, None], (self._n_bs, scenario.n_devices))
-        link = physics.link_delay_s(state.size_bits, everywhere, scenario.cell, state.link_bps)
-        self._left_s = state.deadline_s[:, None] - link.T
+        self.members = scenario.devices_of
+        link_s = physics.link_delays_s(state.size_bits, scenario.cell, state.link_bps)
+        self._left_s = state.deadline_s[:, None] - link_s
 
     def chosen(self) -> Ints:
         """The three steps of `Greedy`: the BS of each task, -1 where it is discarded, (n_devices,)."""
@@ -112,7 +111,7 @@ class Slot:
         others = physics.others_w(heard_w, own, scenario.interference)
         bandwidth = scenario.device_bandwidth_hz[tasks]
         rate = physics.uplink_rate_bps(own, others, bandwidth, scenario.noise_w_per_hz)
-        delay = physics.uplink_delay_s(state.size_bits[tasks], np.array(True), rate)
+        delay = physics.uplink_delay_s(state.size_bits[tasks], True, rate)
         energy = physics.uplink_energy_j(state.power_w[tasks], delay)
         slack = self._left_s[tasks] - delay[..., None]
         needs = physics.required_cpu_hz(self._cycles[tasks, None], slack)

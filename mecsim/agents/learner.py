@@ -82,7 +82,8 @@ class Learner(Agent):
 
     Attributes:
         worlds: (), or (how many members,).
-        diverged: the slot in which a member's network first gave a NaN, by its number; it then discards every task.
+        diverged: the slot in which a member's network first gave a NaN, by its number. What it gives then counts as 0:
+            it discards every task unless it explores.
     """
 
     Settings: type[LearnerSettings]

@@ -43,7 +43,8 @@ class LPWPO(Agent):
     """Each BS serves its own devices first; one that serves all of them helps the others (A16).
 
     The tasks that overloaded BSs had to discard are dealt to the helpers, those with most CPU to spare first. The BS
-    that takes a guest keeps it only while there is room beside its own tasks.
+    that takes a guest keeps it only while there is room beside its own tasks. Until that is refused it sends, and its
+    interference may cost its own cell a task.
     """
 
     vectorized = True

@@ -53,7 +53,7 @@ class Demands:
     def __init__(self, scenario: Scenario, state: SystemState) -> None:
         self.n_bs, self.alpha, self.cell = scenario.n_bs, scenario.interference, scenario.cell
         self.award, self.received_w = state.award, state.received_w
-        self.members = [np.flatnonzero(scenario.cell == bs) for bs in range(scenario.n_bs)]
+        self.members = scenario.devices_of
         noise_w = scenario.per_bs("bandwidth_hz") * scenario.noise_w_per_hz
         self.quiet_w = noise_w / self.alpha if self.alpha else np.full(self.n_bs, np.inf)
         self.cpu_hz = state.cpu_hz * (1.0 + TOLERANCE)
@@ -63,9 +63,7 @@ class Demands:
             energy_j=state.energy_j * (1.0 + TOLERANCE),
         )
         self._bandwidth_hz, self._noise_w_per_hz = scenario.device_bandwidth_hz, scenario.noise_w_per_hz
-        everywhere = np.broadcast_to(np.arange(self.n_bs)[:, None], (self.n_bs, scenario.n_devices))
-        link_s = physics.link_delay_s(state.size_bits[..., None, :], everywhere, self.cell, state.link_bps)
-        self._link_s = np.swapaxes(link_s, -1, -2)
+        self._link_s = physics.link_delays_s(state.size_bits, self.cell, state.link_bps)
 
     def of_cell(self, bs: int, heard_w: Array) -> Demand:
         """Demands of a cell's tasks for each power S that its BS may receive in all.
@@ -94,7 +92,7 @@ class Demands:
         )
         others = physics.others_w(heard_w[..., None], own, self.alpha) if self.alpha else 0.0
         rate = physics.uplink_rate_bps(own, others, self._bandwidth_hz[tasks], self._noise_w_per_hz)
-        delay = physics.uplink_delay_s(size, np.array(True), rate)
+        delay = physics.uplink_delay_s(size, True, rate)
         delay = np.broadcast_to(delay, (*heard_w.shape, len(tasks)))
         energy = physics.uplink_energy_j(power, delay)
         link = self._link_s[..., None, tasks, :]

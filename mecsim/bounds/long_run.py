@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from time import perf_counter
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
@@ -13,7 +12,7 @@ from mecsim.bounds.cells import BucketedCell
 from mecsim.bounds.demands import TOLERANCE, Demands
 from mecsim.physics import Array, Bools, Ints
 from mecsim.scenario import Scenario
-from mecsim.settings import SettingError
+from mecsim.settings import SettingError, whole_number
 from mecsim.system import Action, PhysicalSystem, SystemState
 
 AT_ONCE = 25
@@ -52,15 +51,11 @@ class LongRunBound:
 
     Attributes:
         income: no policy earns more per slot, on average over these slots.
-        slots: how many they are.
         price_per_j: what each device's energy is worth, in income per J, (n_devices,): 0 where there is enough.
-        seconds: time taken.
     """
 
     income: float
-    slots: int
     price_per_j: Array
-    seconds: float
 
 
 def idle_states(scenario: Scenario, seed: int, slots: int) -> list[SystemState]:
@@ -106,9 +101,7 @@ def long_run_bound(scenario: Scenario, states: Sequence[SystemState], iterations
     """
     if not len(states):
         raise SettingError("states = [] is not allowed: there should be at least one slot.")
-    if iterations < 0:
-        raise SettingError(f"iterations = {iterations!r} is not allowed: it should be 0 or more.")
-    began = perf_counter()
+    iterations = whole_number("iterations", iterations)
     budget_j = states[0].energy_j + sum(state.harvest_j for state in states[:-1])
     parts = [
         Demands(scenario, stacked(states[first : first + AT_ONCE]))
@@ -120,7 +113,7 @@ def long_run_bound(scenario: Scenario, states: Sequence[SystemState], iterations
     for demands, prices in zip(parts, cpu_prices, strict=True):
         for group, price in zip(groups, prices, strict=True):
             total += float(slots_bound(demands, group, price_per_j, price).sum())
-    return LongRunBound(total / len(states), len(states), price_per_j, perf_counter() - began)
+    return LongRunBound(total / len(states), price_per_j)
 
 
 def stacked(states: Sequence[SystemState]) -> SystemState:

@@ -46,14 +46,12 @@ class Bracket:
         upper: no action earns more.
         action: a feasible action, all of whose tasks are paid.
         boxes: boxes of S that were bounded.
-        seconds: time taken.
     """
 
     lower: float
     upper: float
     action: Action
     boxes: int
-    seconds: float
 
     @property
     def gap(self) -> float:
@@ -96,10 +94,9 @@ def per_slot_bounds(
     for name, value in (("gap", gap), ("time_limit_s", time_limit_s)):
         if not value >= 0:
             raise SettingError(f"{name} = {value!r} is not allowed: it should be 0 or more.")
-    began = perf_counter()
-    search = _BranchAndBound(scenario, state, max(gap, EXACT), began + time_limit_s)
+    search = _BranchAndBound(scenario, state, max(gap, EXACT), perf_counter() + time_limit_s)
     search.run()
-    return Bracket(search.lower, search.upper, search.action, search.boxes, perf_counter() - began)
+    return Bracket(search.lower, search.upper, search.action, search.boxes)
 
 
 class Dual(NamedTuple):

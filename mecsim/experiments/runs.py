@@ -19,7 +19,7 @@ from mecsim.agents import AGENTS, Agent, AgentName, agent_class, make_agent
 from mecsim.experiments.store import BUILD, DATA, NUMERICS, Job, read_json, write_atomically
 from mecsim.refinement import Refinement
 from mecsim.scenario import PER_BS_FIELDS, SCALE_FIELDS, PresetName, Scenario
-from mecsim.settings import Changes, FrozenDict, SettingError, Settings
+from mecsim.settings import Changes, FrozenDict, SettingError, Settings, Whole
 from mecsim.system import Action, PhysicalSystem, SystemState, outcome
 from mecsim.training import Rollout, rollout, states_met
 from mecsim.twin import Deviation, DigitalTwin
@@ -117,7 +117,7 @@ class Run(Setup):
     preset: PresetName = "calibrated"
     shift_at: Count = 0
     slots: Count = 2000
-    evaluation_slots: Annotated[int, Field(ge=1)] = 500
+    evaluation_slots: Whole = 500
     seed: Count = 0
 
     def scenario(self) -> Scenario:

@@ -8,13 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mecsim import physics
 from mecsim.experiments.plots import PART_COLOURS, SERIES_COLOURS
 from mecsim.explore.drawing import blank, write_beside
 from mecsim.refinement import refine_discrete
 from mecsim.scenario import Scenario, ScenarioStack
 from mecsim.settings import SettingError
-from mecsim.system import Action, Outcome, SystemState, uplink
+from mecsim.system import Action, Outcome, SystemState, least_cpu_hz
 from mecsim.twin import DigitalTwin
 
 DISCARD = -1
@@ -106,11 +105,7 @@ def with_choice(scenario: Scenario, state: SystemState, action: Action, device: 
     if choice == DISCARD:
         cpu_hz[device] = 0.0
     elif choice != action.placement[device]:
-        sent = uplink(scenario, state, placement >= 0)
-        link = physics.link_delay_s(state.size_bits, placement, scenario.cell, state.link_bps)
-        slack = physics.slack_s(state.deadline_s, sent.delay_s, link)[device]
-        least = float(physics.required_cpu_hz(state.cycles[device], slack))
-        cpu_hz[device] = min(least, state.cpu_hz[choice])
+        cpu_hz[device] = min(least_cpu_hz(scenario, state, placement)[device], state.cpu_hz[choice])
     return Action(placement, cpu_hz)
 
 

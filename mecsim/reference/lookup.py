@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import log10
-from numbers import Integral
 
 import numpy as np
 
 from mecsim.physics import Array, Ints
 from mecsim.refinement import ProtoAction
 from mecsim.scenario import Scenario
-from mecsim.settings import SettingError
+from mecsim.settings import SettingError, whole_number
 from mecsim.system import Action, SystemState, feasible, least_cpu_hz, outcome
 
 MOST = 4**12
@@ -54,8 +53,7 @@ def nearest_feasible(scenario: Scenario, state: SystemState, proto: ProtoAction,
     always feasible, so that there is at least one. See `lookup` for the arguments and errors.
     """
     _check(scenario, proto)
-    if not (isinstance(kappa, Integral) and kappa >= 1):
-        raise SettingError(f"kappa = {kappa!r} is not allowed: it should be a whole number of 1 or more.")
+    kappa = whole_number("kappa", kappa, least=1)
     best, distances = np.empty((0, scenario.n_devices), dtype=np.intp), np.empty(0)
     for placements in every_placement(scenario):
         distance = _distance(proto, placements)
@@ -110,6 +108,8 @@ def _check(scenario: Scenario, proto: ProtoAction) -> None:
     for name, shape in (("offload", (n,)), ("peer", (n, scenario.n_bs))):
         values = np.asarray(getattr(proto, name))
         if values.shape != shape or not np.isfinite(values).all():
+            with_what = "" if values.shape != shape else " with a number that is not finite"
             raise SettingError(
-                f"proto-action {name} of shape {values.shape} is not allowed: it should be {shape} finite numbers."
+                f"proto-action {name} of shape {values.shape}{with_what} is not allowed: it should be {shape} finite "
+                "numbers."
             )
