@@ -118,6 +118,17 @@ def test_each_fault_is_found_in_each_kind(store) -> None:
     assert "_manifest.json is not readable" in found
 
 
+def test_a_damaged_manifest_is_told_of_once_beside_the_other_faults(tmp_path, monkeypatch) -> None:
+    runs, policies, drawn = (make(tmp_path, monkeypatch) for make in (tiny_runs, tiny_policies, tiny_figures))
+    monkeypatch.setattr(checks, "stores", lambda: [runs, policies, drawn])
+    monkeypatch.setattr(checks, "changed_defaults", list)
+    (runs.folder / MANIFEST).write_text("{")
+    (policies.folder / min(policies.manifest())).unlink()
+    found = checks.problems()
+    assert len([one for one in found if "_manifest.json is not readable" in one]) == 1
+    assert len([one for one in found if "is in the manifest but not there" in one]) == 1
+
+
 def test_what_lacks_is_said_with_the_command_that_computes_it(store) -> None:
     if isinstance(store, RunStore):
         command = "mecsim run fig3b --profile paper --preset printed"

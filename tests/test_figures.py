@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mecsim.experiments import figures
+from mecsim.experiments import drawn, figures
 from mecsim.experiments import results as stored
 from mecsim.experiments.figures import draw_panel, draw_tables, save_figures, show_panel
 from mecsim.experiments.panels import COMPARED, CONTROLS, EXPERIMENTS, FIGURES
 from mecsim.experiments.plots import AGENT_COLOURS, BS_COLOURS
+from mecsim.experiments.store import MANIFEST
 
 
 def made_up(name: str, seeds: int = 3) -> pd.DataFrame:
@@ -94,8 +95,10 @@ def test_every_figure_is_written_as_svg_and_png_with_the_same_bytes_again(tmp_pa
     monkeypatch.setattr(stored, "results", lambda name, preset: made_up(name))
     few = {figure: panels[:1] for figure, panels in FIGURES.items()}
     monkeypatch.setattr(figures, "FIGURES", few)
-    files = save_figures(tmp_path / "one")
+    files = drawn.draw(tmp_path / "one")
+    assert not (tmp_path / "one" / MANIFEST).exists(), "what lies elsewhere is not vouched for"
     assert [file.name for file in files] == [f"{name}.{kind}" for name in few for kind in ("svg", "png")]
     for file, again in zip(files, save_figures(tmp_path / "two"), strict=True):
         assert file.read_bytes() == again.read_bytes()
         assert file.stat().st_size > 10_000
+        assert drawn.figure_job(file.name).measure() == file.read_bytes()

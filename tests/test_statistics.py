@@ -9,7 +9,6 @@ from scipy import stats
 
 from mecsim.experiments.statistics import (
     Interval,
-    difference,
     interval,
     negligible,
     trailing_mean,
@@ -120,13 +119,3 @@ class TestTrailingMean:
     def test_equals_the_loop(self, incomes, window) -> None:
         loop = [incomes[max(t + 1 - window, 0) : t + 1].mean() for t in range(incomes.size)]
         assert trailing_mean(incomes, window) == pytest.approx(np.array(loop), rel=1e-9, abs=1e-9)
-
-
-def test_two_samples_are_told_apart_by_their_means_and_as_a_whole() -> None:
-    low, high = np.array([9.0, 10.0, 11.0]), np.array([17.0, 20.0, 23.0])
-    found = difference(high, low)
-    assert found.mean == pytest.approx(1.0)
-    freedom = (1 / 3 + 9 / 3) ** 2 / ((1 / 3) ** 2 / 2 + (9 / 3) ** 2 / 2)  # Welch and Satterthwaite
-    reach = stats.t.ppf(0.975, freedom) * np.sqrt(1 / 3 + 9 / 3) / 10.0
-    assert (found.low, found.high) == pytest.approx((1.0 - reach, 1.0 + reach))
-    assert found.p == pytest.approx(0.1)  # two of the twenty ways to deal six values into threes

@@ -253,7 +253,7 @@ def standings_table() -> str:
     for preset in PRESETS:
         for one in averaged(_ratios(preset)):
             column = columns.setdefault(f"{preset}, {one.bound}", {})
-            column[one.agent] = f"{one.ratio:.3f} [{one.low:.3f}, {one.high:.3f}]"
+            column[one.agent] = one.share
     header = f"| agent | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}"
     rows = (f"| {agent} | {' | '.join(of[agent] for of in columns.values())} |" for agent in AT_FIRST)
     return "\n".join((header, *rows))

@@ -73,7 +73,7 @@ def reproduce(
 
 
 def compute_missing_runs() -> None:
-    """Computes what is not stored yet of the calibration, the experiments at the paper's scale, and the studies."""
+    """Computes what is not stored yet: calibration, experiments at the paper's scale, studies, sensitivity."""
     from mecsim.experiments.calibration import calibrate  # all of these are needed by this profile alone
     from mecsim.experiments.panels import EXPERIMENTS, PRESETS
     from mecsim.experiments.runner import run_experiments

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from functools import cache, partial
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple, cast
 
 import pandas as pd
@@ -70,27 +69,25 @@ class CalibrationStore(Store):
         return [Wanted("the calibration map", cell_jobs(), self.command)]
 
 
-def cell_jobs(slots: int = SLOTS, seeds: int = SEEDS) -> list[Job]:
+def cell_jobs() -> list[Job]:
     """Every cell of the map."""
-    return [cell_job(Cell(*values), slots, seeds) for values in product(ALPHAS, MEAN_GAINS, TAUS_S)]
+    return [cell_job(Cell(*values), SLOTS, SEEDS) for values in product(ALPHAS, MEAN_GAINS, TAUS_S)]
 
 
-def calibrate(
-    slots: int = SLOTS, seeds: int = SEEDS, workers: int | None = None, folder: Path = FOLDER
-) -> pd.DataFrame:
-    """Measures every cell of the map that is not in `folder` yet, and returns the map (see `calibration_map`)."""
-    store = CalibrationStore(folder)
-    compute(store, store.missing(cell_jobs(slots, seeds)), workers, "calibration")
-    return stored_map(slots, seeds, folder)
+def calibrate(workers: int | None = None) -> pd.DataFrame:
+    """Measures every cell of the map that is not stored yet, and returns the map (see `calibration_map`)."""
+    store = CalibrationStore(FOLDER)
+    compute(store, store.missing(cell_jobs()), workers, "calibration")
+    return stored_map()
 
 
-def stored_map(slots: int = SLOTS, seeds: int = SEEDS, folder: Path = FOLDER) -> pd.DataFrame:
-    """The calibration map of the cells in `folder` that were measured at this size.
+def stored_map() -> pd.DataFrame:
+    """The stored calibration map.
 
     Raises:
         FileNotFoundError: there is none.
     """
-    return calibration_map(read_tables(folder, f"*_{slots}x{seeds}.parquet"))
+    return calibration_map(read_tables(FOLDER, f"*_{SLOTS}x{SEEDS}.parquet"))
 
 
 def uncalibrated() -> list[str]:

@@ -36,7 +36,7 @@ def stores() -> list[Store]:
 
 def problems() -> list[str]:
     """One sentence for everything that is wrong with data/ or missing from it; nothing where all is well."""
-    return [*faults(), *(sentence for store in stores() for sentence in missing(store))]
+    return list(dict.fromkeys([*faults(), *(sentence for store in stores() for sentence in missing(store))]))
 
 
 def faults() -> list[str]:
@@ -69,12 +69,14 @@ def faults_of(store: Store) -> list[str]:
 
 def missing(store: Store) -> list[str]:
     """One sentence for every group of files that a store lacks."""
-    found = []
-    for what, jobs, command in store.wanted():
-        lacking = len(store.missing(jobs))
-        if lacking:
-            found.append(f"{what}: {lacking} of {len(jobs)} are missing; run `{command}`.")
-    return found
+    try:
+        return [
+            f"{what}: {lacking} of {len(jobs)} are missing; run `{command}`."
+            for what, jobs, command in store.wanted()
+            if (lacking := len(store.missing(jobs)))
+        ]
+    except DamagedFile as error:  # the manifest of the runs that figures are drawn from
+        return [str(error)]
 
 
 class Stored(NamedTuple):

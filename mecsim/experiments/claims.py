@@ -340,7 +340,7 @@ CLAIMS = {
 }
 
 
-def claims_table(presets: tuple[str, ...] = PRESETS) -> str:
+def claims_table() -> str:
     """The verdicts under each preset as a Markdown table, for the README."""
 
     def told(name: str, preset: str) -> str:
@@ -350,9 +350,9 @@ def claims_table(presets: tuple[str, ...] = PRESETS) -> str:
             return "runs are missing"
         return f"{ruling.verdict}{CLAIMS[name].mark(preset)} ({ruling.seeds} seeds)"
 
-    rows = [("claim", *presets, "the paper says")]
+    rows: list[tuple[str, ...]] = [("claim", *PRESETS, "the paper says")]
     for name, claim in CLAIMS.items():
-        verdicts = (told(name, preset) for preset in presets)
+        verdicts = (told(name, preset) for preset in PRESETS)
         rows.append((name, *verdicts, f"{claim.statement} ({claim.source})"))
     header, *lines = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join((header, "|---" * len(rows[0]) + "|", *lines))

@@ -7,9 +7,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -30,21 +29,8 @@ Device = Annotated[
 AtOnce = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Train no more than N at once in each process.")
 ]
+Profile = Literal["quick", "paper"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the same as JSON.")]
-
-
-class Reading(StrEnum):
-    """What "average income" averages (A18)."""
-
-    frozen = "frozen"
-    training = "training"
-
-
-class Profile(StrEnum):
-    """The scale of a run."""
-
-    quick = "quick"
-    paper = "paper"
 
 
 @app.callback()
@@ -65,7 +51,7 @@ def everywhere(
 @app.command()
 def run(
     experiments: Annotated[list[str], typer.Argument(help="Panels, such as fig3a fig3b.")],
-    profile: Annotated[Profile, typer.Option(help="The paper's sizes, or a quick look.")] = Profile.quick,
+    profile: Annotated[Profile, typer.Option(help="The paper's sizes, or a quick look.")] = "quick",
     preset: Preset = "calibrated",
     seeds: Annotated[
         int | None, typer.Option(min=1, help="How many seeds; by default the profile's.")
@@ -99,10 +85,6 @@ def run(
         else:
             typer.echo(runner.describe(wanted, profile, workers or parallel.default_workers()))
         return
-    if device != "cpu" and scheduler is None:  # before rules are computed on the CPU
-        from mecsim.agents.learner import torch_device
-
-        torch_device(device)
     with _told():
         runs = runner.run_experiments(
             experiments, profile, preset, seeds, workers, scheduler, device=device, at_once=at_once
@@ -143,7 +125,9 @@ def merge(
 @app.command()
 def claims(
     preset: Preset = "calibrated",
-    reading: Annotated[Reading, typer.Option(help="What an average income averages (A18).")] = Reading.frozen,
+    reading: Annotated[
+        Literal["frozen", "training"], typer.Option(help="What an average income averages (A18).")
+    ] = "frozen",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
 ) -> None:
     """Print the verdict on every claim, from the stored runs."""
@@ -154,7 +138,7 @@ def claims(
     rulings, unknown = [], []
     for name in CLAIMS:
         try:
-            rulings.append(rule_on(name, preset, reading.value))
+            rulings.append(rule_on(name, preset, reading))
         except MissingRuns as error:
             unknown.append(f"{name} has no verdict. {error}")
     if as_json:
@@ -302,7 +286,7 @@ def check(
 def reproduce(
     profile: Annotated[
         Profile, typer.Option(help="Also compute what is missing at the paper's sizes.")
-    ] = Profile.quick,
+    ] = "quick",
     out: Annotated[Path, typer.Option(help="Where the notebooks, pages and figures go.")] = Path("build"),
 ) -> None:
     """Run the numbered notebooks in order and lay them out for a browser."""

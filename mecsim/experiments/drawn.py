@@ -73,7 +73,8 @@ def draw(folder: Path) -> list[Path]:
 
     ensure_writable(folder)
     written = save_figures(folder)
-    FigureStore(folder).write_manifest(renewed={path.name for path in written})
+    if folder.resolve() == FOLDER.resolve():  # what lies elsewhere is the user's
+        FigureStore(folder).write_manifest(renewed={path.name for path in written})
     return written
 
 
@@ -81,5 +82,5 @@ def _draw(name: str) -> bytes:
     from mecsim.experiments.figures import save_figures
 
     with TemporaryDirectory() as folder:
-        save_figures(Path(folder))
+        save_figures(Path(folder), [name.partition(".")[0]])
         return Path(folder, name).read_bytes()

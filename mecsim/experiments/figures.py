@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mecsim.experiments.claims import verdicts_on
+from mecsim.experiments.drawn import KINDS
 from mecsim.experiments.lines import ALL, lines, places
 from mecsim.experiments.panels import COMPARED, CONTROLS, EXPERIMENTS, FIGURES
 from mecsim.experiments.plots import (
@@ -105,17 +106,17 @@ def show_panel(name: str, found: Results) -> None:
         print(verdicts_on(name, tables) if found.profile == "paper" else found.scale)
 
 
-def save_figures(out: Path) -> list[Path]:
-    """Writes every figure as SVG and PNG and returns the files.
+def save_figures(out: Path, names: Iterable[str] = ()) -> list[Path]:
+    """Writes figures, by default all, as SVG and PNG and returns the files.
 
     Raises:
         MissingRuns: runs that a figure needs are not stored under any preset.
     """
     use_style()
     written = []
-    for name, panels in FIGURES.items():
-        figure = draw_tables(stored_tables(panels))
-        for kind in ("svg", "png"):
+    for name in names or FIGURES:
+        figure = draw_tables(stored_tables(FIGURES[name]))
+        for kind in KINDS:
             content = BytesIO()
             figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
             written.append(out / f"{name}.{kind}")

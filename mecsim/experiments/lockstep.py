@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from mecsim.experiments import parallel
 from mecsim.experiments.parallel import noted
-from mecsim.experiments.runs import Run, measure_many, path_of, run_job
-from mecsim.experiments.store import Store, ensure_writable, provenance, table_bytes
+from mecsim.experiments.runs import Run, measure_many, missing_runs, run_job
+from mecsim.experiments.store import Store, provenance, table_bytes
 from mecsim.refinement import ensure_compiled
 from mecsim.settings import SettingError
 
@@ -63,7 +63,6 @@ def compute_stacks(
 
     on_gpu = torch_device(device).type != "cpu"
     side_by_side = workers or min(parallel.default_workers(), GPU_PROCESSES if on_gpu else sys.maxsize)
-    ensure_writable(store.folder)
     ensure_compiled()
     tasks = [Task(store, stack, device) for stack in stacks(runs, device, at_once, side_by_side)]
     costs_s = [sum(run.about_s for run in task.runs) / (GPU_SPEED if on_gpu else 1.0) for task in tasks]
@@ -143,8 +142,7 @@ def member_bytes(run: Run) -> float:
 
 def compute_stack(task: Task) -> None:
     """Measures the runs of a stack that are not stored yet, and stores them."""
-    left = [run for run in task.runs if not path_of(run, task.store.folder).exists()]
-    for run, content in contents(left, task.device):
+    for run, content in contents(missing_runs(task.runs, task.store.folder), task.device):
         task.store.write(run_job(run), content)
 
 

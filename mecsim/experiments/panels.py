@@ -606,10 +606,10 @@ class RunStore(Store):
 
     command = "mecsim run"
 
-    def wanted(self, experiments: Iterable[str] = tuple(EXPERIMENTS)) -> Iterator[Wanted]:
-        """The runs of experiments at the paper's scale, under each preset that they belong to."""
-        for name in experiments:
-            for preset in EXPERIMENTS[name].presets:
+    def wanted(self) -> Iterator[Wanted]:
+        """The runs of all experiments at the paper's scale, under each preset that they belong to."""
+        for name, experiment in EXPERIMENTS.items():
+            for preset in experiment.presets:
                 jobs = [run_job(run) for run in runs_of([name], "paper", preset)]
                 command = f"{self.command} {name} --profile paper --preset {preset}"
                 yield Wanted(f"{name} under {preset}", jobs, command)

@@ -46,7 +46,7 @@ LOCAL = "local"
 ANSWER_WITHIN_S = 10
 
 
-class WorkersLost(RuntimeError):
+class WorkersLost(ChildProcessError):
     """Workers were killed too often, or can no longer be reached."""
 
 

@@ -5,7 +5,6 @@ Only the network that decides is stored: INTO's actor, DDQN's q. Such a file can
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -15,11 +14,10 @@ import numpy as np
 
 from mecsim.experiments.checkpoints import CheckpointError, read_tensors, tensor_bytes
 from mecsim.experiments.runner import compute
-from mecsim.experiments.runs import EVALUATION_WORLDS, Run, train_agent
+from mecsim.experiments.runs import Run, evaluation_world, train_agent
 from mecsim.experiments.store import DATA, DamagedFile, Job, Store, Wanted, ensure_place, named, shown
 from mecsim.scenario import Scenario
 from mecsim.settings import SettingError
-from mecsim.system import PhysicalSystem
 from mecsim.training import rollout
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ _DECIDES = {"INTO": "actor", "DDQN": "q"}
 
 
 class PolicyError(DamagedFile):
-    """A file that is no policy of mecsim's, or the policy of another agent or scenario."""
+    """A file that is no policy of mecsim's, or that of another agent or of other layers than its settings ask for."""
 
 
 class PolicyStore(Store):
@@ -79,10 +77,10 @@ def path_of(name: str, folder: Path = FOLDER) -> Path:
     return folder / policy_job(name).name
 
 
-def make_policies(names: Iterable[str] = POLICIES, folder: Path = FOLDER) -> list[Path]:
+def make_policies() -> list[Path]:
     """Trains the small agents that are not stored yet, evaluates them frozen, and stores them."""
-    store, jobs = PolicyStore(folder), [policy_job(name) for name in names]
-    compute(store, store.missing(jobs), label="policies")
+    store, jobs = PolicyStore(FOLDER), [policy_job(name) for name in POLICIES]
+    compute(store, store.missing(jobs), workers=None, label="policies")
     return [store.path(job) for job in jobs]
 
 
@@ -90,8 +88,7 @@ def measure(run: Run) -> tuple[dict[str, Any], float]:
     """Trains a small agent: the tensors of the network that decides, and its frozen mean income."""
     learner = cast("Learner", run.make_agent())
     train_agent(run, learner)
-    plant = PhysicalSystem(run.scenario(), EVALUATION_WORLDS + run.seed)
-    income = float(rollout(learner, plant, run.evaluation_slots).income.mean())
+    income = float(rollout(learner, evaluation_world(run), run.evaluation_slots).income.mean())
     return learner.networks[_DECIDES[run.agent]].state_dict(), income
 
 

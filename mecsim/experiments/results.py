@@ -13,7 +13,7 @@ import pandas as pd
 
 from mecsim.experiments.panels import EXPERIMENTS, PRESETS, PROFILES, runs_of, wanted_seeds
 from mecsim.experiments.runner import run_experiments
-from mecsim.experiments.runs import path_of
+from mecsim.experiments.runs import missing_runs, path_of
 from mecsim.experiments.store import ensure_place, read_table, shown
 from mecsim.physics import Array
 from mecsim.scenario import Scenario
@@ -33,9 +33,7 @@ def stored_seeds(
 ) -> list[int]:
     """The seeds of an experiment for which every run is stored, of those that the profile asks for."""
     folder, wanted = PROFILES[profile].folder, runs_of([name], profile, preset, changes=changes)
-    return sorted(
-        {run.seed for run in wanted} - {run.seed for run in wanted if not path_of(run, folder).exists()}
-    )
+    return sorted({run.seed for run in wanted} - {run.seed for run in missing_runs(wanted, folder)})
 
 
 def results(
@@ -84,7 +82,7 @@ def stored_tables(
     """The results of some experiments of the paper profile by preset and name, for the presets that have them all.
 
     Raises:
-        MissingRuns: there is no such preset.
+        MissingRuns: no preset has them all.
     """
     tables, lacking = {}, None
     for preset in presets:

@@ -13,7 +13,7 @@ from mecsim.experiments import parallel, runs
 from mecsim.experiments.lockstep import compute_stacks, contents, stacks
 from mecsim.experiments.panels import PROFILES, RunStore, runs_of
 from mecsim.experiments.parallel import Progress, clock_time, duration_s, noted
-from mecsim.experiments.runs import Run, path_of, record_defaults, run_job
+from mecsim.experiments.runs import Run, missing_runs, record_defaults, run_job
 from mecsim.experiments.store import Job, Store, ensure_place, ensure_writable, remove_abandoned
 from mecsim.refinement import ensure_compiled
 from mecsim.settings import SettingError
@@ -30,7 +30,7 @@ class Diverged(ArithmeticError):
     """Trainings whose networks gave NaN; the message names them."""
 
 
-def compute(store: Store, jobs: Sequence[Job], workers: int | None = None, label: str = "files") -> None:
+def compute(store: Store, jobs: Sequence[Job], workers: int | None, label: str) -> None:
     """Computes the jobs of a store, each in a process of its own, and lists the store's files at the end.
 
     Args:
@@ -91,11 +91,6 @@ def describe(wanted: Sequence[Run], profile: str, workers: int) -> str:
         f"{stored}. Missing:\n{groups.reset_index().to_string(index=False)}\n"
         f"{len(missing)} runs: {took}, {clock_time(duration_s(costs_s, workers))} with workers = {workers}."
     )
-
-
-def missing_runs(wanted: Sequence[Run], folder: Path) -> list[Run]:
-    """Those of some runs that a folder lacks."""
-    return [run for run in wanted if not path_of(run, folder).exists()]
 
 
 def _differing(run: Run, profile: str) -> str:
@@ -162,6 +157,10 @@ def compute_runs(
     """Computes what a folder lacks of some runs; `what` is what they are called, for the rest see `run_experiments`."""
     store = RunStore(folder)
     ensure_place(folder)
+    if device != "cpu" and scheduler is None:  # before rules are computed on the CPU
+        from mecsim.agents.learner import torch_device
+
+        torch_device(device)
     missing = missing_runs(wanted, store.folder)
     if missing:
         ensure_writable(store.folder)
@@ -211,14 +210,11 @@ def _compute_on(
         if not threads:
             print(f"{scheduler} has no workers yet; the runs wait for them.", file=sys.stderr)
         costs_s = [sum(run.about_s for run in stack) for stack in stacks]
-        try:
-            with Progress(label, costs_s, len(threads) or 1) as progress:
-                for number, contents in progress.follow(measured(client, stacks, device)):
-                    for run in stacks[number]:
-                        if run.key in contents:
-                            store.write(run_job(run), contents[run.key])
-        finally:
-            store.write_manifest()
+        with Progress(label, costs_s, len(threads) or 1) as progress:
+            for number, contents in progress.follow(measured(client, stacks, device)):
+                for run in stacks[number]:
+                    if run.key in contents:
+                        store.write(run_job(run), contents[run.key])
 
 
 def measured(
@@ -256,18 +252,17 @@ def measure_on_worker(stack: dict[str, dict[str, Any]], device: str | None = Non
     """
     from distributed import get_worker
 
-    worker, jobs = get_worker(), {key: run_job(Run(**settings)) for key, settings in stack.items()}
-    if any(job.name != f"{key}.parquet" for key, job in jobs.items()):
+    worker, runs_by_key = get_worker(), {key: Run(**fields) for key, fields in stack.items()}
+    if any(run.key != key for key, run in runs_by_key.items()):
         raise SettingError(f"the worker {worker.name} has another version of mecsim than the runner.")
     if worker.state.nthreads != 1:  # the seeds of networks are process-wide
         raise SettingError(
             f"the worker {worker.name} has {worker.state.nthreads} threads: start it with one (--nthreads 1)."
         )
     if device is not None:
-        together = [Run(**settings) for settings in stack.values()]
-        return {run.key: content for run, content in contents(together, device)}
+        return {run.key: content for run, content in contents(list(runs_by_key.values()), device)}
     found = {}
-    for key, job in jobs.items():
-        with noted(f"This happened in {job.name}."):
-            found[key] = RunStore(runs.WORK).content(job)
+    for key, run in runs_by_key.items():
+        with noted(f"This happened in {key}.parquet."):
+            found[key] = RunStore(runs.WORK).content(run_job(run))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -151,8 +151,8 @@ class Run(Setup):
         """The agent of the run, untrained."""
         settings = self._agent_settings()
         known = {} if settings is None else {"settings": settings}
-        kind = agent_class(self.agent)
-        return kind(self.believed(), self.seed, refinement=Refinement(**self.refinement), **known)
+        refinement = Refinement(**self.refinement)
+        return make_agent(self.agent, self.believed(), self.seed, refinement=refinement, **known)
 
     def evaluation_seed(self) -> int:
         """The seed of the world in which the frozen agent is evaluated."""
@@ -218,9 +218,9 @@ class Run(Setup):
         return self.slots * slot_s.get(self.agent, 0.0) + rehearsed_s + evaluated_s
 
     def _departing_settings(self) -> dict[str, Any]:
-        """The agent's settings that differ from their defaults, but where its networks live."""
+        """The agent's settings that differ from their defaults."""
         settings = self._agent_settings()
-        return {} if settings is None else _departing(settings, leave_out={"device"})
+        return {} if settings is None else _departing(settings)
 
     def _agent_settings(self) -> Settings | None:
         """The agent's settings, None for an agent that has none."""
@@ -237,12 +237,15 @@ def settings_class(agent: str) -> Any:
     return getattr(agent_class(agent), "Settings", None)
 
 
-def _departing(settings: Settings, leave_out: Set[str] = frozenset()) -> dict[str, Any]:
-    """The fields that differ from their defaults; one value for each BS counts as one for all where they are equal."""
+def _departing(settings: Settings) -> dict[str, Any]:
+    """The fields that differ from their defaults, but where networks live.
+
+    One value for each BS counts as one for all where they are equal.
+    """
     usual, now = _usual(type(settings)), settings.model_dump(mode="json")
     for name in now.keys() & PER_BS_FIELDS:
         now[name] = now[name] if len(set(now[name])) > 1 else now[name][:1]
-    return {name: value for name, value in now.items() if value != usual[name] and name not in leave_out}
+    return {name: value for name, value in now.items() if value != usual[name] and name != "device"}
 
 
 @cache
@@ -254,6 +257,11 @@ def _usual(kind: type[Settings]) -> dict[str, Any]:
 def path_of(run: Run, folder: Path) -> Path:
     """Where a run's result is stored."""
     return folder / f"{run.key}.parquet"
+
+
+def missing_runs(wanted: Iterable[Run], folder: Path) -> list[Run]:
+    """Those of some runs that a folder lacks."""
+    return [run for run in wanted if not path_of(run, folder).exists()]
 
 
 def run_job(run: Run, checkpoint: Path | None = None) -> Job:
@@ -455,9 +463,7 @@ def _tidy(
         {"slot": "int32", "value": "float32"}
     )
     on_the_way = {
-        name: fields
-        for name, fields in run.setup().items()
-        if fields and name in ("shift", "deviation", "evaluation")
+        name: fields for name in ("shift", "deviation", "evaluation") if (fields := getattr(run, name))
     }
     changed = {**run.changes, **run.settings, **run.refinement, **on_the_way}
     frame = frame.assign(
@@ -485,7 +491,7 @@ def defaults() -> dict[str, dict[str, Any]]:
     return {name: record().model_dump(mode="json") for name, record in records.items()}
 
 
-def record_defaults(path: Path = DEFAULTS) -> None:
+def record_defaults(path: Path) -> None:
     """Writes down the defaults of these numerics; those already written down stay as they are."""
     now, before = defaults(), _recorded(path)
     kept = {name: {**fields, **before.get(name, {})} for name, fields in now.items()}
@@ -498,11 +504,11 @@ def changed_defaults(path: Path = DEFAULTS) -> list[str]:
     """One sentence for every default that is not what it was when runs of these numerics were stored."""
     now = defaults()
     return [
-        f"the default of {name}.{field} was {value!r} when data/runs was made and is {now[name].get(field)!r} now; "
-        "raise NUMERICS."
+        f"the default of {name}.{field} was {value!r} when data/runs was made and is "
+        f"{now.get(name, {}).get(field)!r} now; raise NUMERICS."
         for name, fields in _recorded(path).items()
         for field, value in fields.items()
-        if now[name].get(field) != value
+        if now.get(name, {}).get(field) != value
     ]
 
 

@@ -66,14 +66,9 @@ class SensitivityStore(Store):
         return [Wanted("the sensitivity of the verdicts", jobs, self.command)]
 
 
-def measure_sensitivity(workers: int | None = None, folder: Path = FOLDER) -> None:
-    """Measures every choice that is not stored yet.
-
-    Args:
-        workers: processes side by side; by default one a core.
-        folder: where they are stored.
-    """
-    store = SensitivityStore(folder)
+def measure_sensitivity(workers: int | None = None) -> None:
+    """Measures every choice that is not stored yet, in `workers` processes; by default one a core."""
+    store = SensitivityStore(FOLDER)
     compute(store, store.missing(choice_job(choice) for choice in choices()), workers, "sensitivity")
 
 

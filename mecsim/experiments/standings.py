@@ -38,6 +38,11 @@ class Standing(NamedTuple):
     seeds: int
     bracket_gap: float | None
 
+    @property
+    def share(self) -> str:
+        """The ratio with its interval, in figures."""
+        return f"{self.ratio:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
 
 def standings(preset: str = "calibrated") -> list[Standing]:
     """Where each agent of Fig. 6 stands, on average over the points of its panels, each distinct point once.
@@ -86,7 +91,7 @@ def ratios(preset: str = "calibrated") -> pd.DataFrame:
 
 def standings_table(found: Sequence[Standing]) -> str:
     """The standings of one preset as a table of an agent a line."""
-    shares = {(one.agent, one.bound): f"{one.ratio:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in found}
+    shares = {(one.agent, one.bound): one.share for one in found}
     agents, bounds = dict.fromkeys(one.agent for one in found), (PER_SLOT_BOUND, LONG_RUN_BOUND)
     first, width = found[0], max(map(len, agents))
     gap = next(100.0 * one.bracket_gap for one in found if one.bracket_gap is not None)

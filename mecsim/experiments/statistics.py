@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,29 +42,6 @@ def interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     mean = float(array.mean())
     reach = float(_quantile(confidence, array.size) * (array.std(ddof=1) / np.sqrt(array.size)))
     return Interval(mean, mean - reach, mean + reach, array.size)
-
-
-class Difference(NamedTuple):
-    """How one sample differs from another.
-
-    Attributes:
-        mean, low, high: difference of the means with its 95 % interval (Welch), as shares of the other's mean.
-        p: how likely the samples would differ at least so much if they came from one distribution (Kolmogorov-Smirnov).
-    """
-
-    mean: float
-    low: float
-    high: float
-    p: float
-
-
-def difference(one: ArrayLike, other: ArrayLike) -> Difference:
-    """How two samples differ, in their means and as a whole."""
-    first, second = np.asarray(one, float), np.asarray(other, float)
-    level = second.mean()
-    reach = stats.ttest_ind(first, second, equal_var=False).confidence_interval(CONFIDENCE)
-    alike: Any = stats.ks_2samp(first, second)
-    return Difference(first.mean() / level - 1.0, reach.low / level, reach.high / level, alike.pvalue)
 
 
 @cache

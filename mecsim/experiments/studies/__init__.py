@@ -56,13 +56,8 @@ class StudyStore(Store):
 
 
 def study_job(name: str, preset: str, seed: int) -> Job:
-    """One preset and seed of a study.
-
-    Raises:
-        SettingError: the study or the preset is not known.
-    """
-    study = named("study", name, STUDIES)
-    Scenario.preset(preset)
+    """One preset and seed of a study."""
+    study = STUDIES[name]
     which = {"study": name, "preset": preset, "seed": seed}
     return Job(
         f"{name}-{preset}-seed{seed}.parquet",
