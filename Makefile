@@ -40,7 +40,7 @@ assignments: $(STAMP) ## the students' notebooks, without solutions (ARGS='--cla
 grade: $(STAMP) ## autograde notebooks/assignments/submitted or ARGS=folder; writes feedback and grades.csv
 	OMP_NUM_THREADS=1 $(BIN)/python course/assignments.py grade $(ARGS)
 
-readme: $(STAMP) ## write the README's table of claims anew from the stored runs
+readme: $(STAMP) ## write the tables of README and ASSUMPTIONS anew from the stored runs
 	$(BIN)/python tools/readme.py
 
 lint: $(STAMP) ## ruff, codespell and pyright, notebooks included

@@ -92,7 +92,7 @@ def test_the_table_says_what_every_alternative_changes(measured):
     lines = dict(line.strip("|").split("|", 1) for line in register.effects_table().splitlines()[2:])
     assert len(lines) == len(ALTERNATIVES)
     assert lines[f" {ONE.name} "] == " +50.0 % [+50.0, +50.0], 3 seeds | C4 not reproduced "
-    assert lines[f" {OF_DDQN.name} "] == " DDQN: -10.0 % [-10.0, -10.0], 3 seeds | no rule can tell "
+    assert lines[f" {OF_DDQN.name} "] == " DDQN: -10.0 % [-10.0, -10.0], 3 seeds | needs trainings "
 
 
 def test_runs_that_are_not_there_are_said(measured, monkeypatch):

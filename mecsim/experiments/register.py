@@ -89,7 +89,7 @@ def effects_table() -> str:
     changes = verdict_changes()
     lines = ["| alternative | INTO's income | other verdicts, all-on in INTO's place |", "|---" * 3 + "|"]
     for one in ALTERNATIVES:
-        untold = "not asked" if "all-on" in one.agents else "no rule can tell"
+        untold = "of the evaluation alone" if "all-on" in one.agents else "needs trainings"
         verdicts = ", ".join(changes.get(one.name, [untold])) or "none"
         lines.append(f"| {one.name} | {incomes.get(one.name, 'not computed yet')} | {verdicts} |")
     return "\n".join(lines)
