@@ -11,7 +11,7 @@ from worlds import TINY, random_proto, random_state
 
 from mecsim.agents.into import INTO, INTOSettings
 from mecsim.agents.networks import to_tensor
-from mecsim.experiments.studies.drift import VARIANTS, drift_sizes, measure_drift
+from mecsim.experiments.studies.drift import SIZES, VARIANTS, measure_drift
 from mecsim.experiments.studies.probes import probe, probe_replay, slopes, truth
 from mecsim.refinement import Refinement, refine
 from mecsim.scenario import Scenario
@@ -40,7 +40,7 @@ def states_of(scenario: Scenario, number: int = 3):
 
 
 def chosen(*names: str) -> dict[str, dict[str, object]]:
-    return {name: drift_sizes()["variants"][name] for name in names}
+    return {name: SIZES["variants"][name] for name in names}
 
 
 class After(Callback):
@@ -254,10 +254,9 @@ class TestStudy:
         assert last["executed"] >= {"income", "x", "dQ/dx", "effect", "dQ/dx, stored", "x and reward"}
 
     def test_at_the_paper_s_size_it_is_table_ii_and_ready_for_json(self):
-        sizes = drift_sizes()
-        assert json.loads(json.dumps(sizes)) == sizes
-        assert (sizes["slots"], sizes["settings"]) == (2000, {})
-        assert sizes["variants"]["proto"] == {"stored_action": "proto", "scale": 1.0, "offset": 0.0}
+        assert json.loads(json.dumps(SIZES)) == SIZES
+        assert (SIZES["slots"], SIZES["settings"]) == (2000, {})
+        assert SIZES["variants"]["proto"] == {"stored_action": "proto", "scale": 1.0, "offset": 0.0}
 
     def test_a_look_takes_the_latest_states_and_tuples(self):
         agent = INTO(Scenario(), 1, settings=INTOSettings(**LITTLE))

@@ -103,12 +103,12 @@ def lab_environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def chromium(width: int = 1200, height: int = 1400) -> Iterator[Page]:
+def chromium() -> Iterator[Page]:
     """A page of a headless Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         try:
-            yield browser.new_page(viewport={"width": width, "height": height})
+            yield browser.new_page(viewport={"width": 1200, "height": 1400})
         finally:
             browser.close()
 

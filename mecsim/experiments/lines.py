@@ -14,6 +14,8 @@ from mecsim.physics import Array
 
 ALL = "all"
 """The line of Fig. 5 that has the offloading devices of all BSs."""
+EVERY = 20
+"""Slots between two places of a line of Fig. 3, counted from the last."""
 COLUMNS = ["agent", "line", "x", "mean", "low", "high", "seeds"]
 
 
@@ -45,13 +47,12 @@ def places(name: str) -> list[float]:
     return [point.x for point in EXPERIMENTS[name].points if point.x is not None]
 
 
-def lines_table(name: str, table: pd.DataFrame, every: int = 20) -> pd.DataFrame:
+def lines_table(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """The mean and 95 % interval over seeds at each place of the lines of a panel.
 
     Args:
         name: the panel.
         table: its results.
-        every: slots between two places of Fig. 3, counted from the last.
 
     Returns:
         Columns agent, line, x (Fig. 3: the slot), mean, low, high, seeds.
@@ -60,7 +61,7 @@ def lines_table(name: str, table: pd.DataFrame, every: int = 20) -> pd.DataFrame
     for (agent, line), runs in lines(name, table).items():
         x = places(name)
         if name in FIGURES["fig3"]:
-            x = np.arange(runs.shape[1] - 1, -1, -every)[::-1]
+            x = np.arange(runs.shape[1] - 1, -1, -EVERY)[::-1]
             runs = runs[:, x]
         rows += [(agent, line, at, *interval(of)) for at, of in zip(x, runs.T, strict=True)]
     return pd.DataFrame(rows, columns=COLUMNS)

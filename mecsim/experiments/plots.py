@@ -46,6 +46,8 @@ MARKERS = {
 }
 DASHES = dict(zip("osD^vXP*h", ("-", "-", "--", "-.", "--", ":", "-.", "-", "--"), strict=True))
 """What tells a colour's marks and lines from others in grey; OLNPO's line lets LPWPO's under it be seen."""
+LABEL_GAP = 13.0
+"""Points between the labels of two lines."""
 FEW = 5
 """With fewer seeds than these each is drawn on its own: their 95 % interval is wider than they are apart."""
 
@@ -220,14 +222,14 @@ def _band(ax: Axes, x: Sequence[float] | Array, runs: Array, colour: str, alpha:
         ax.plot(x, runs.T, color=colour, lw=0.6, alpha=0.7)
 
 
-def _label_ends(ax: Axes, gap: float = 13.0) -> None:
-    """Writes each line's label as near to its end as labels that are `gap` points apart or more can be."""
+def _label_ends(ax: Axes) -> None:
+    """Writes each line's label as near to its end as labels that are `LABEL_GAP` points apart or more can be."""
     ax.autoscale_view()
     lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
     ends = [np.asarray(line.get_xydata(), float)[-1] for line in lines]
     heights = ax.transData.transform(ends)[:, 1] * 72 / ax.figure.dpi
     order = np.argsort(heights, kind="stable")
-    stacked = gap * np.arange(len(order))
+    stacked = LABEL_GAP * np.arange(len(order))
     apart = np.empty_like(heights)
     apart[order] = isotonic_regression(heights[order] - stacked).x + stacked
     for line, end, shift in zip(lines, ends, apart - heights, strict=True):

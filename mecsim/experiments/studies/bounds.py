@@ -8,19 +8,13 @@ from typing import Any
 
 from mecsim.bounds import idle_states, long_run_bound, per_slot_bounds
 from mecsim.experiments.panels import EXPERIMENTS, FIGURES, PROFILES
-from mecsim.experiments.runs import EVALUATION_WORLDS, Run, reference_states
+from mecsim.experiments.runs import Run, reference_states
 from mecsim.experiments.studies.study import LONG, Row, Study
 
 PANELS = FIGURES["fig6"]
 LOWER, UPPER, LONG_RUN = "slot lower", "slot upper", "long run"
 ALL_SLOTS = -1
 """The slot of a bound that is a mean over all evaluation slots, as in the table of a run."""
-
-
-def bounds_sizes() -> dict[str, Any]:
-    """What the study depends on beside preset and seed: the points, the evaluation slots and the gap of a bracket."""
-    points = {panel: [point.label for point in EXPERIMENTS[panel].points] for panel in PANELS}
-    return {"points": points, "slots": PROFILES["paper"].evaluation_slots, "gap": 0.03}
 
 
 def measure_bounds(preset: str, seed: int, points: dict[str, list[str]], slots: int, gap: float) -> list[Row]:
@@ -79,8 +73,13 @@ def _in_reference(run: Run, gap: float) -> Iterator[Row]:
 
 def _long_run(run: Run) -> Row:
     scenario = run.shifted()
-    states = idle_states(scenario, EVALUATION_WORLDS + run.seed, run.evaluation_slots)
+    states = idle_states(scenario, run.evaluation_seed(), run.evaluation_slots)
     return {"slot": ALL_SLOTS, "metric": LONG_RUN, "value": long_run_bound(scenario, states).income}
 
 
-BOUNDS = Study(measure_bounds, bounds_sizes(), 600.0, ("panel", "label", "point", "slot"), LONG)
+SIZES = {
+    "points": {panel: [point.label for point in EXPERIMENTS[panel].points] for panel in PANELS},
+    "slots": PROFILES["paper"].evaluation_slots,
+    "gap": 0.03,
+}
+BOUNDS = Study(measure_bounds, SIZES, 600.0, ("panel", "label", "point", "slot"), LONG)

@@ -48,10 +48,14 @@ VARIANTS = {
 }
 
 
-def drift_sizes() -> dict[str, Any]:
-    """What the study depends on beside preset and seed: Table II, and a look every 50 slots."""
-    variants = {name: variant.model_dump() for name, variant in VARIANTS.items()}
-    return {"slots": 2000, "every": 50, "states": 16, "variants": variants, "settings": {}}
+SIZES = {
+    "slots": 2000,
+    "every": 50,
+    "states": 16,
+    "variants": {name: variant.model_dump() for name, variant in VARIANTS.items()},
+    "settings": {},
+}
+"""What the study depends on beside preset and seed: Table II, and a look every 50 slots."""
 
 
 def measure_drift(
@@ -144,4 +148,4 @@ class Watch(Callback):
             ]
 
 
-DRIFT = Study(measure_drift, drift_sizes(), 600.0, ("variant", "slot"), LONG)
+DRIFT = Study(measure_drift, SIZES, 600.0, ("variant", "slot"), LONG)
