@@ -66,7 +66,7 @@ lock: ## write constraints.txt anew: newest releases within the bounds of pyproj
 
 clean: ## remove build/ and the caches; .venv stays
 	rm -rf build .pytest_cache .ruff_cache .hypothesis
-	find mecsim benchmarks course tests tools notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+	find mecsim benchmarks course tests tools notebooks \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
 
 # The stamp is written last, so a set-up that was cut short starts over with an empty .venv: pip cannot tell a
 # half-written package from a whole one. A .venv that somebody else has made is kept, with the torch that is in it. What

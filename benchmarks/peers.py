@@ -115,11 +115,6 @@ def together(peers: Sequence[Peer], *args: Any) -> list[Any]:
     return [peer.answer() for peer in peers]
 
 
-def cores() -> int:
-    """The cores of this machine, and so the threads of a peer that may use all of it."""
-    return os.cpu_count() or 1
-
-
 def peak_rss_bytes() -> int:
     """Peak resident size of this process since its program started."""
     status = Path("/proc/self/status")

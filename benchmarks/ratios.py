@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.peers import Peer, cores, in_turn, peak_rss_bytes, together
+from benchmarks.peers import Peer, in_turn, peak_rss_bytes, together
 from mecsim.agents.base import make_agent
 from mecsim.agents.into import INTOSettings
 from mecsim.experiments.checkpoints import save_checkpoint
 from mecsim.experiments.lockstep import GPU_PROCESSES, fitting
+from mecsim.experiments.parallel import usable_cores
 from mecsim.experiments.runs import Run
 from mecsim.physics import Array, Ints
 from mecsim.reference import literal
@@ -176,8 +177,8 @@ class Sb3Slots:
 def train_vs_sb3(repeats: int, run: Run = TABLE_II, chunk: int = CHUNK) -> Result:
     """What a slot of INTO costs as a share of a slot of Stable-Baselines3's DDPG, in float32 with a thread a core."""
     with (
-        Peer("INTO", IntoSlots, run, chunk, threads=cores()) as into,
-        Peer("Stable-Baselines3", Sb3Slots, run, chunk, threads=cores()) as sb3,
+        Peer("INTO", IntoSlots, run, chunk, threads=usable_cores()) as into,
+        Peer("Stable-Baselines3", Sb3Slots, run, chunk, threads=usable_cores()) as sb3,
     ):
         slots_s = list(in_turn([into, sb3], repeats, chunk))
     ours, theirs = (1e3 * median(column) for column in zip(*slots_s, strict=True))
@@ -267,7 +268,7 @@ def gemm_fraction(repeats: int, run: Run = TABLE_II, chunk: int = CHUNK) -> Resu
     Algorithm 1, the twin, the optimisers and the targets. It may exceed 1, because the networks multiply through
     oneDNN; the figure `onednn_fraction` has oneDNN's best rate in place of torch.mm's.
     """
-    with Peer("INTO", slots_and_products, run, chunk, threads=cores()) as peer:
+    with Peer("INTO", slots_and_products, run, chunk, threads=usable_cores()) as peer:
         rates: list[dict[str, float]] = [answer for (answer,) in in_turn([peer], repeats, chunk)]
     figures = {name: median(one[name] for one in rates) for name in rates[0]}
     if "onednn_gflop_per_s" in figures:
@@ -286,7 +287,7 @@ def worker_efficiency(repeats: int, run: Run = TABLE_II, chunk: int = CHUNK) -> 
     with ExitStack() as stack:
         workers = [
             stack.enter_context(Peer(f"worker {number}", IntoSlots, run, chunk, threads=1))
-            for number in range(1, cores() + 1)
+            for number in range(1, usable_cores() + 1)
         ]
         slots_s = []
         for _ in range(repeats):
@@ -329,7 +330,10 @@ def train_rss_gb(repeats: int, run: Run = TABLE_II, chunk: int = CHUNK) -> Resul
     """
     peaks = []
     for _ in range(repeats):
-        with TemporaryDirectory() as folder, Peer("INTO", full_training, run, chunk, threads=cores()) as into:
+        with (
+            TemporaryDirectory() as folder,
+            Peer("INTO", full_training, run, chunk, threads=usable_cores()) as into,
+        ):
             peaks.append(into.ask(chunk, Path(folder) / "bench.safetensors") / 1e9)
     return Result(peaks)
 

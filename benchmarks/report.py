@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import torch
 
-from benchmarks.peers import cores
 from benchmarks.ratios import MEASURES, Measure, Result
+from mecsim.experiments.parallel import usable_cores
 from mecsim.settings import SettingError
 
 PACKAGES = ("torch", "numpy", "numba", "stable-baselines3")
@@ -54,8 +54,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": cpu_model(),
         **({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}),
-        "cores": cores(),
-        "torch_threads": cores(),
+        "cores": usable_cores(),
         "load_before": round(psutil.getloadavg()[0], 2),
         "system": platform.system(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
@@ -100,7 +99,6 @@ def as_text(measured: Measured, where: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {value}" for name, value in where["versions"].items())
     lines.append(
         f"{', '.join(where[part] for part in ('cpu', 'gpu') if part in where)}, {where['cores']} cores, "
-        f"{where['torch_threads']} threads of torch, "
         f"load {where['load_before']} before; {where['system']}, {versions}"
     )
     return "\n".join(lines)

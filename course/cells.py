@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from nbgrader.api import Gradebook, Notebook
@@ -108,6 +108,8 @@ class Run(Execute):
         except DeadKernelError:
             where = f"Python ended in the cell {name_of(cell)} or just before it"
             raise DeadKernelError(f"{where}, for want of memory or because of exit().") from None
+        except CellTimeoutError:
+            raise RuntimeError(f"the cell {name_of(cell)} ran too long and could not be stopped.") from None
 
 
 class ForgiveWarnings(NbGraderPreprocessor):
@@ -133,10 +135,12 @@ class Explain(NbGraderPreprocessor):
         return notebook, resources
 
     def preprocess_cell(self, cell: NotebookNode, resources: dict[str, Any], index: int) -> Step:
-        """One graded cell."""
+        """One cell of a graded submission; one that prints the hidden tests loses its output."""
         if is_grade(cell) and cell.cell_type == "code":
             cell.source = HIDDEN.sub(UNSHOWN, cell.source)
             for output in cell.outputs:
                 if output.output_type == "error":
                     output.traceback = [f"{output.ename}: {output.evalue}".rstrip(": ")]
+        elif "HIDDEN TESTS" in str(cell.get("outputs")):
+            cell.outputs = []
         return cell, resources

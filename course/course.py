@@ -5,7 +5,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ SOURCE = ASSIGNMENTS / "source"
 NAMES = tuple(sorted(path.name for path in SOURCE.glob("[!.]*/")))
 TIMEOUT_S = 120
 """Seconds that one cell of a submission may run."""
+OUTPUT_S = 60
+"""Seconds that the output of a cell may come after its end, on a busy machine."""
 LISTED = re.compile(r'(<a href="#[at](\d+)_(\d+)_?(\w*)">)(?:Test cell|Written response)</a>')
 """A graded cell in the feedback's list: task 3.4 is judged by t3_4_valid and others, 4.7 by a person in a4_7."""
 
@@ -153,11 +155,17 @@ class Course:
         if not self.gradebook.exists():
             return None
         with self.book() as book:
-            try:
-                sources = [book.find_source_cell("class_seed", name, name).source for name in NAMES]
-            except MissingEntry:
-                return None
-        return int(SEED.search(sources[0])[1])
+            for name in NAMES:
+                with suppress(MissingEntry):
+                    return int(SEED.search(book.find_source_cell("class_seed", name, name).source)[1])
+        return None
+
+    def is_released(self) -> bool:
+        """Does the gradebook have all assignments?"""
+        if not self.gradebook.exists():
+            return False
+        with self.book() as book:
+            return set(NAMES) <= {one.name for one in book.assignments}
 
     def check_seed(self, released: int) -> None:
         """Stops where another seed is asked for than the gradebook's.
@@ -189,7 +197,12 @@ class Course:
             "traceback": [f"CellTimeoutError: {stopped}"],
         }
         config = Config(
-            Execute={"timeout": self.timeout_s, "startup_timeout": TIMEOUT_S, "error_on_timeout": error},
+            Execute={
+                "timeout": self.timeout_s,
+                "startup_timeout": TIMEOUT_S,
+                "iopub_timeout": OUTPUT_S,
+                "error_on_timeout": error,
+            },
             SetClass={"class_seed": class_seed},
             Explain={"note": note},
         )
@@ -216,7 +229,7 @@ def release(course: Course) -> list[Path]:
     released = course.released_seed()
     if released is not None:
         with course.book() as book:
-            graded = any(book.find_assignment(name).submissions for name in NAMES)
+            graded = any(one.submissions for one in book.assignments)
         if graded:
             course.check_seed(released)
     seed = next(one for one in (course.class_seed, released, 1) if one is not None)

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 
@@ -45,17 +45,17 @@ class NotGraded(Exception):
 def grade(course: Course) -> tuple[list[Grade], list[str]]:
     """Grades every submission, writes the feedback and grades.csv; returns the points, and what is wrong in marks.csv.
 
-    The latter is printed before anything runs. A class that has no gradebook yet gets its release first.
+    The latter is printed before anything runs. A class whose gradebook lacks an assignment gets its release first.
 
     Raises:
         CourseError: there is no submission, the seed is not the gradebook's, or grades.csv cannot be written.
     """
     students = find_students(course.submitted)
     released = course.released_seed()
-    if released is None:
-        release(course)
-    else:
+    if released is not None:
         course.check_seed(released)
+    if not course.is_released():
+        release(course)
     table = course.root / "grades.csv"
     try:
         table.open("a").close()
@@ -93,7 +93,7 @@ def find_students(submitted: Path) -> list[str]:
 
 
 def grade_one(course: Course, student: str, name: str, of: float, marks: dict[str, Mark]) -> Grade:
-    """The points of one submission, none where it cannot be run, and a page of feedback that says why."""
+    """The points of one submission, none where it cannot be run, and its page of feedback."""
     feedback = course.root / "feedback" / student / name
     try:
         if feedback.exists():
@@ -102,19 +102,26 @@ def grade_one(course: Course, student: str, name: str, of: float, marks: dict[st
         with course.book() as book:
             enter_marks(book, name, student, marks)
         one = look_up(course, student, name, note)
-        course.convert(Feedback, name, student, note=note)
-        return one
-    except NotGraded as reason:
-        note = str(reason)
     except Exception as error:  # whatever a student has made of it
-        note = f"{name}.ipynb could not be run: {first_line(error)}"
-    if marks:
-        note += " Its marks in marks.csv do not count."
+        why = (
+            str(error)
+            if isinstance(error, NotGraded)
+            else f"{name}.ipynb could not be run: {first_line(error)}"
+        )
+        lost = " Its marks in marks.csv do not count." if marks else ""
+        one = Grade(student, name, 0.0, of, note=why + lost)
+    else:
+        try:
+            course.convert(Feedback, name, student, note=note)
+            return one
+        except Exception as error:  # such as a picture that the notebook does not hold
+            one = replace(one, note=f"{note} its feedback cannot be drawn: {first_line(error)}".strip())
     if (course.submitted / student / name).exists():
         feedback.mkdir(parents=True, exist_ok=True)
-        page = f"<!DOCTYPE html><meta charset=utf-8><title>{name}</title><p>0 of {of:g} points: {escape(note)}</p>"
+        told = f"{one.points:g} of {of:g} points: {escape(one.note)}"
+        page = f"<!DOCTYPE html><meta charset=utf-8><title>{name}</title><p>{told}</p>"
         (feedback / f"{name}.html").write_text(page, encoding="utf-8")
-    return Grade(student, name, 0.0, of, note=note)
+    return one
 
 
 def autograde(course: Course, student: str, name: str) -> str:

@@ -69,8 +69,8 @@ def read_rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
         ValueError: a column is missing.
     """
     told = re.match(r"sep=(.)\s*\n", text)  # as Excel may write it
-    file = io.StringIO(text[told.end() :] if told else text, newline=None)
-    first = text.splitlines()[bool(told)] if text.strip() else ""
+    body = text[told.end() :] if told else text
+    file, first = io.StringIO(body, newline=None), next(iter(body.splitlines()), "")
     separator = told[1] if told else max(",;\t", key=first.count)
     table = csv.reader(file, delimiter=separator, skipinitialspace=True)
     header = [name.strip().lower() for name in next(table, [])]

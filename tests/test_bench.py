@@ -258,7 +258,7 @@ def test_the_ratio_of_what_peers_answer(measured, answers, threads, repeats, fig
         return Here(name, lambda: lambda *_: next(left), threads=threads)
 
     monkeypatch.setattr(ratios, "Peer", told)
-    monkeypatch.setattr(peers.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(ratios, "usable_cores", lambda: 3)
     result = measured()
     assert result.repeats == pytest.approx(repeats)
     assert {name: result.figures[name] for name in figures} == pytest.approx(figures)
@@ -307,7 +307,7 @@ def test_what_costs_the_same_at_every_size_does_not_show_in_the_last_decade(monk
 
 # The report. ------------------------------------------------------------------------------------------------------
 
-HERE: dict[str, Any] = {"cpu": "A CPU", "cores": 2, "torch_threads": 2, "load_before": 0.1}
+HERE: dict[str, Any] = {"cpu": "A CPU", "cores": 2, "load_before": 0.1}
 HERE |= {"system": "Linux", "versions": {"torch": "2", "numpy": "1"}}
 
 
@@ -325,7 +325,7 @@ def test_the_table_and_the_data() -> None:
         "speed      0.375     0.25      0.5       at most 0.40  ours over theirs",
         "memory_gb  1.23e+03  1.23e+03  1.23e+03  at most 1     GB",
         "speed: our_ms 12.35",
-        "A CPU, 2 cores, 2 threads of torch, load 0.1 before; Linux, torch 2, numpy 1",
+        "A CPU, 2 cores, load 0.1 before; Linux, torch 2, numpy 1",
     ]
     details = {"repeats": [0.5, 0.25, 0.375], "low": 0.25, "high": 0.5, "our_ms": 12.345}
     details |= {"against": "ours over theirs", "target": "at most 0.40"}
@@ -365,7 +365,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 def test_every_measure_as_json(monkeypatch) -> None:
     monkeypatch.setattr(ratios, "Peer", Here)
-    monkeypatch.setattr(peers.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(ratios, "usable_cores", lambda: 1)
     small = [replace(one, run=partial(one.run, **SMALL[one.key]), on_gpu=False) for one in MEASURES]
     monkeypatch.setattr(report, "MEASURES", small)
     done = run("--json", "--repeats", "1")

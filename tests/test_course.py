@@ -19,7 +19,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
 pytest.importorskip("nbgrader", reason="the extra `course` is not installed")
 
@@ -41,6 +41,9 @@ LOCAL = re.compile(r"(?<![\w.])(/work|/home|/root|/tmp|/Users|/var/folders)/|sit
 LOOP = "import time\n\nwhile True:\n    time.sleep(1)"
 ODD = r"mecsim (1) + [b] $1 \d {x} 50%20off Übung"
 KILL = "import os\n\nos._exit(1)"
+STUBBORN = (
+    "import time\n\nwhile True:\n    try:\n        time.sleep(1)\n    except BaseException:\n        pass"
+)
 
 
 def max_points(name: str) -> dict[str, int]:
@@ -273,7 +276,13 @@ def odd_course(released: Course, tmp_path_factory: pytest.TempPathFactory) -> Co
     )
     noisy = answer.source.replace('with np.errstate(divide="ignore"):', "if True:")
     assert noisy != answer.source
-    hand_in(course, "fine", FIRST, source_of(FIRST, a1_5=noisy))
+    fine = source_of(FIRST, a1_5=noisy)
+    fine.cells.append(new_code_cell('print(*In, sep="\\n")'))
+    hand_in(course, "fine", FIRST, fine)
+    picture = source_of(FIRST)
+    picture.cells.append(new_markdown_cell("![image.png](attachment:image.png)"))
+    hand_in(course, "picture", FIRST, picture)
+    hand_in(course, "stubborn", FIRST, source_of(FIRST, a1_1=STUBBORN))
     cheat = {
         "t1_1": "pass",
         "class_seed": "class_seed = 0",
@@ -302,7 +311,9 @@ def odd(odd_course: Course, foreign_kernels: str) -> Odd:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", foreign_kernels)
         # An honest cell has all its time, on a slow machine too; an endless one need not have it.
-        patch.setattr(Run, "timeout_func", lambda _, cell: 2 if cell.source == LOOP else TIMEOUT_S)
+        endless = (LOOP, STUBBORN)
+        patch.setattr(Run, "timeout_func", lambda _, cell: 2 if cell.source in endless else TIMEOUT_S)
+        patch.setattr("course.OUTPUT_S", 10)
         found, problems = grade(odd_course)
     assert problems == []
     return {one.student: one for one in found if one.assignment == FIRST}
@@ -310,6 +321,15 @@ def odd(odd_course: Course, foreign_kernels: str) -> Odd:
 
 def test_a_good_submission_is_graded_among_bad_ones_in_spite_of_a_warning(odd: Odd) -> None:
     assert (odd["fine"].points, odd["fine"].note) == (odd["fine"].of, "")
+
+
+def test_points_stay_where_the_feedback_cannot_be_drawn_and_printed_tests_stay_hidden(
+    odd_course: Course, odd: Odd
+) -> None:
+    one, feedback = odd["picture"], odd_course.root / "feedback"
+    assert (one.points, one.note) == (one.of, "its feedback cannot be drawn: missing attachment: image.png")
+    assert f"{one.of:g} of {one.of:g} points" in (feedback / "picture" / FIRST / f"{FIRST}.html").read_text()
+    assert "HIDDEN TESTS" not in (feedback / "fine" / FIRST / f"{FIRST}.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -323,6 +343,10 @@ def test_a_good_submission_is_graded_among_bad_ones_in_spite_of_a_warning(odd: O
             "killer",
             f"{FIRST}.ipynb could not be run: Python ended in the cell a1_1 or just before it, for want of memory or"
             " because of exit().",
+        ),
+        (
+            "stubborn",
+            f"{FIRST}.ipynb could not be run: the cell a1_1 ran too long and could not be stopped.",
         ),
     ],
 )
@@ -373,7 +397,7 @@ def test_the_table_has_a_line_for_everybody_and_no_system_folder(odd_course: Cou
     rows = list(csv.DictReader(content[1:].splitlines()))
     assert tuple(rows[0]) == COLUMNS
     assert {row["student"] for row in rows} == set(odd)
-    assert set(odd) == {"fine", "cheat", "two[1]", "killer", "torn", "other", "renamed", "nobody"}
+    assert set(odd) >= {"fine", "cheat", "two[1]", "killer", "torn", "other", "renamed", "nobody"}
     assert len(rows) == len(NAMES) * len(odd)
     fine = next(row for row in rows if (row["student"], row["assignment"]) == ("fine", FIRST))
     assert (fine["points"], fine["of"], fine["to_mark"]) == ("15", "15", "0")
@@ -424,12 +448,11 @@ def test_marks_that_are_no_use_are_named(released: Course, tmp_path: Path) -> No
             (8, "it has more columns than the first line, 'nearly'; quote a text with separators"),
         )
     ]
-    (tmp_path / "marks.csv").write_text("name,points\n")
-    lacking = "its first line lacks student, assignment, task"
-    assert read_marks(Course(tmp_path), ["fine"]) == (
-        {},
-        [f"marks.csv cannot be read, and none of it counts: {lacking}."],
-    )
+    for content, lacking in (("name,points\n", ""), ("sep=;\n", ", points"), ("", ", points")):
+        (tmp_path / "marks.csv").write_text(content)
+        why = f"its first line lacks student, assignment, task{lacking}"
+        said = [f"marks.csv cannot be read, and none of it counts: {why}."]
+        assert read_marks(Course(tmp_path), ["fine"]) == ({}, said)
 
 
 def test_a_mark_is_told_in_the_feedback_and_withdrawn_with_its_line(course: Course, grades: Grades) -> None:
@@ -470,6 +493,15 @@ def test_a_seed_that_is_none_or_not_the_classes_is_refused(
         said = capsys.readouterr().err
         assert said.startswith(f"Class seed 7 is not allowed: {course.gradebook} is for seed {CLASS_SEED}; ")
     assert Course(course.root).released_seed() == CLASS_SEED
+
+
+def test_a_class_keeps_its_seed_when_an_assignment_is_added(
+    released: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Course(released.root)
+    assert own.is_released()
+    monkeypatch.setattr("course.NAMES", ("a0_own", *NAMES))
+    assert (own.released_seed(), own.is_released()) == (CLASS_SEED, False)
 
 
 def test_a_gradebook_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,28 +122,35 @@ def test_the_script_packs_and_its_parcel_computes(tmp_path) -> None:
     stand_in, log, parcel = tmp_path / "python", tmp_path / "log", tmp_path / "parcel"
     stand_in.write_text(
         f'#!/bin/sh\necho "$PYTHONPATH: $*" >>{log}\n'
-        'while [ $# -gt 0 ]; do [ "$1" != --target ] || mkdir "$2"; shift; done\n'
+        'while [ $# -gt 0 ]; do [ "$1" != --target ] || mkdir "$2"\n'
+        '[ "$1" != --wheel-dir ] || echo "$WHEEL" >"$2/mecsim.whl"; shift; done\n'
     )
     stand_in.chmod(0o755)
 
-    def script(path: Path, *words: str) -> subprocess.CompletedProcess:
+    def script(path: Path, *words: str, wheel: str = "") -> subprocess.CompletedProcess:
         log.write_text("")
-        environment = {"PATH": os.environ["PATH"], "PYTHON": str(stand_in), "PYTHONPATH": "/x"}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHON": str(stand_in),
+            "PYTHONPATH": "/x",
+            "WHEEL": wheel,
+        }
         return subprocess.run([path, *words], env=environment, capture_output=True, text=True)
 
     usage = script(ROOT / "tools/elsewhere.sh")
     assert usage.returncode == 2
     assert "PARCEL/compute [options of mecsim compute]" in usage.stdout
     assert script(ROOT / "tools/elsewhere.sh", str(parcel), "fig3a", "--seeds", "20").returncode == 0
-    listing, wheel, download, revision = log.read_text().splitlines()
+    listing, built, download, revision = log.read_text().splitlines()
     assert listing == "/x: -m mecsim run fig3a --seeds 20 --profile paper --dry-run --json"
-    assert wheel.endswith(f"--wheel-dir {parcel}/wheels {ROOT}")
+    assert built.endswith(f"--wheel-dir {parcel}/wheels {ROOT}")
     assert "--python-version 3.12" in download
     assert download.endswith(
         f"--dest {parcel}/wheels pydantic pydantic-core annotated-types typing-inspection"
     )
     assert "provenance" in revision
-    for installs in (1, 0):
+    for wheel, installs in (("packed", 1), ("packed", 0), ("changed since", 1)):
+        assert script(ROOT / "tools/elsewhere.sh", str(parcel), "fig3a", wheel=wheel).returncode == 0
         assert script(parcel / "compute", "--device", "cuda").returncode == 0
         *install, computed = log.read_text().splitlines()
         assert len(install) == installs

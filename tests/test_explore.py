@@ -270,7 +270,7 @@ class TestWhatIf:
         answer = what_if.ask(twin, action, 33, 2)
         late = answer.before.outcome.completed & ~answer.after.outcome.completed
         assert answer.lost == late.sum() > 5
-        assert f"{answer.lost} other tasks are no longer paid" in what_if.describe_answer(answer)
+        assert f"Other tasks that are no longer paid: {answer.lost}." in what_if.describe_answer(answer)
         assert answer.refined.outcome.completed.sum() == answer.refined.action.offload.sum()
         assert twin.snapshot() == before
 

@@ -16,6 +16,7 @@ parcel=$1
 shift
 project=$(cd "$(dirname "$0")/.." && pwd)
 
+rm -rf "$parcel/wheels" "$project/build/lib"
 mkdir -p "$parcel/wheels" "$parcel/data"
 "$python" -m mecsim run "$@" --profile paper --dry-run --json >"$parcel/todo.json"
 "$python" -m pip wheel -q --no-deps --wheel-dir "$parcel/wheels" "$project"
@@ -32,9 +33,12 @@ cat >"$parcel/compute" <<'END'
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
-if [ ! -d "$here/site" ]; then
+packed=$(cat "$here"/wheels/* "$here/revision" | cksum)
+if [ "$(cat "$here/site/packed" 2>/dev/null)" != "$packed" ]; then
     rm -rf "$here/site.part"
     "$python" -m pip install -q --no-index --no-deps --no-compile --target "$here/site.part" "$here"/wheels/*.whl
+    echo "$packed" >"$here/site.part/packed"
+    rm -rf "$here/site"
     mv "$here/site.part" "$here/site"
 fi
 PYTHONPATH=$here/site${PYTHONPATH:+:$PYTHONPATH}

@@ -73,9 +73,10 @@ def reproduce(
 
 
 def compute_missing_runs() -> None:
-    """Computes what is not stored yet: calibration, experiments at the paper's scale, studies, sensitivity."""
+    """Computes what is not stored yet: calibration, experiments, studies, sensitivity, small agents."""
     from mecsim.experiments.calibration import calibrate  # all of these are needed by this profile alone
     from mecsim.experiments.panels import EXPERIMENTS, PRESETS
+    from mecsim.experiments.policies import make_policies
     from mecsim.experiments.runner import run_experiments
     from mecsim.experiments.sensitivity import measure_sensitivity
     from mecsim.experiments.studies import STUDIES, run_studies
@@ -86,6 +87,7 @@ def compute_missing_runs() -> None:
         run_experiments(names, "paper", preset)
         run_studies(STUDIES, preset)
     measure_sensitivity()
+    make_policies()
 
 
 def run_notebook(path: Path, out: Path) -> NotebookRun:

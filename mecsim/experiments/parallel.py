@@ -201,7 +201,7 @@ def noted(text: str) -> Iterator[None]:
 
 
 def default_workers() -> int:
-    """`MECSIM_WORKERS` where it is set, else one for each core that this process, its container or its job may use.
+    """`MECSIM_WORKERS` where it is set, else one for each of `usable_cores`.
 
     Raises:
         SettingError: `MECSIM_WORKERS` is no number from 1 on.
@@ -213,6 +213,11 @@ def default_workers() -> int:
                 f"{WORKERS_VARIABLE} = {told!r} is not allowed: it should be a number from 1 on."
             )
         return int(told)
+    return usable_cores()
+
+
+def usable_cores() -> int:
+    """The cores that this process, its container or its job may use."""
     import joblib
 
     cores, job = joblib.cpu_count(), os.environ.get("SLURM_CPUS_PER_TASK", "")

@@ -115,7 +115,7 @@ def describe_answer(answer: Answer) -> str:
     then, now, refined = (case.outcome.income for case in (answer.before, answer.after, answer.refined))
     kept = answer.after.action.placement[device] >= 0
     fate = f"; {_fate(answer)}." if kept else "."
-    others = f" {answer.lost} other tasks are no longer paid." if answer.lost else ""
+    others = f" Other tasks that are no longer paid: {answer.lost}." if answer.lost else ""
     return (
         f"Device {device + 1} of BS-{cell[device] + 1}, award {award[device]:.2f}: {_choice(answer.before, device)} "
         f"before, {_choice(answer.after, device)} now{fate}{others} Income of the slot: {then:.1f} before, {now:.1f} "
@@ -156,7 +156,7 @@ def draw_answer(answer: Answer) -> Figure:
         write_beside(income, 0, row, f"{case.outcome.income:.1f}", color="white")
     income.set_xlabel("income of the slot")
     if answer.lost:
-        income.set_title(f"after: {answer.lost} others not paid", size=10)
+        income.set_title(f"after: {answer.lost} not paid besides", size=10)
     for ax in (delay, energy, income):
         ax.set_yticks(range(3), CASES if ax is not income else [])
         ax.set_ylim(2.6, -0.6)
