@@ -19,7 +19,7 @@ from mecsim import (
     rollout,
     train,
 )
-from mecsim.experiments import claims, cli, elsewhere
+from mecsim.experiments import claims, cli
 from mecsim.experiments.notebooks import FigureParameters, WalkParameters
 from mecsim.experiments.panels import RunStore
 from mecsim.experiments.store import DamagedFile
@@ -107,17 +107,11 @@ def test_a_manifest_of_other_rows_is_damaged(tmp_path, row) -> None:
         RunStore(tmp_path).manifest()
 
 
-def test_a_list_of_runs_is_a_list(tmp_path) -> None:
-    (tmp_path / "list").write_text("{}", encoding="utf-8")
-    with pytest.raises(DamagedFile, match="is not a list of runs"):
-        elsewhere.read_list(tmp_path / "list")
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["run", "fig3a", "--json"], "--json is not allowed: it should come with --dry-run"),
-        (["run", "fig3a", "--device", "nothing"], "device = 'nothing' is not allowed"),
+        (["run", "twin-harvest-noise", "--device", "nothing"], "device = 'nothing' is not allowed"),
     ],
 )
 def test_a_command_says_so_before_it_computes(words, message) -> None:

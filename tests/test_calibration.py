@@ -7,6 +7,7 @@ import pytest
 from stored import put
 
 from mecsim.agents import make_agent
+from mecsim.experiments import calibration, checks
 from mecsim.experiments.calibration import SWEEPS, CalibrationStore, Cell, calibration_map, cell_job, pick
 from mecsim.experiments.statistics import Interval, interval, verdict
 from mecsim.experiments.store import read_meta, read_tables
@@ -55,6 +56,19 @@ class TestPick:
     def test_none_is_an_error(self) -> None:
         with pytest.raises(ValueError, match="no cell where C4-C10 all hold"):
             pick(made_up_map({(0.0, 0.1, 3.0): -0.1, (1.0, 0.5, 12.0): 0.0}))
+
+
+def test_a_preset_that_the_rule_does_not_pick_and_a_changed_default_are_faults(monkeypatch) -> None:
+    monkeypatch.setattr(checks, "stores", list)
+    monkeypatch.setattr(checks, "changed_defaults", lambda: ["one has changed."])
+    other = made_up_map({(0.0, 0.1, 3.0): 0.9})
+    monkeypatch.setattr(calibration, "stored_map", lambda: other)
+    changed, picked = checks.faults()
+    assert changed == "one has changed."
+    assert "the rule picks Cell(alpha=0.0, mean_gain=0.1, tau_s=3.0)" in picked
+    none = made_up_map({(0.0, 0.1, 3.0): -0.1})
+    monkeypatch.setattr(calibration, "stored_map", lambda: none)
+    assert "no cell where C4-C10 all hold" in checks.faults()[1]
 
 
 @pytest.fixture(scope="module")

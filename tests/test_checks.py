@@ -11,7 +11,7 @@ from stored import put
 from typer.testing import CliRunner
 
 from mecsim.agents import AGENTS
-from mecsim.experiments import calibration, checks, drawn, parallel, policies, sensitivity, studies
+from mecsim.experiments import calibration, checks, drawn, parallel, policies, runner, sensitivity, studies
 from mecsim.experiments.calibration import Cell, cell_job
 from mecsim.experiments.cli import app
 from mecsim.experiments.panels import PRESETS, RunStore
@@ -176,6 +176,13 @@ class TestComputedAgain:
         assert checks.faults_of(store) == []
         now = store.manifest()[name]["revision"]
         assert now == store.about(store.folder / name)["revision"] != "long ago"
+
+    def test_a_file_that_is_deleted_and_computed_again_is_listed_anew(self, tmp_path, monkeypatch) -> None:
+        store = tiny_calibration(tmp_path, monkeypatch)
+        name = edit(store, lambda entry: entry.update(sha256="0"))
+        (store.folder / name).unlink()
+        runner.compute(store, store.missing(calibration.cell_jobs()), None, "cells")
+        assert checks.faults_of(store) == []
 
     def test_a_stale_file_of_which_a_value_differs_stays_as_it_is(self, tmp_path, monkeypatch) -> None:
         store = tiny_calibration(tmp_path, monkeypatch)

@@ -85,6 +85,14 @@ def test_income_orders(stored, claim, levels, expected, reading):
     assert ruling.seeds == 3
 
 
+def test_the_two_readings_read_different_rows(stored):
+    table = three_rates(FALLING)
+    frozen = table["metric"] == "income"
+    stored(table.assign(value=table["value"].where(~frozen, 100.0 - table["value"])))
+    assert claims.rule_on("C1").verdict == "not reproduced"
+    assert claims.rule_on("C1", reading="training").verdict == "reproduced"
+
+
 RISE, FALL, STEADY = [10.0, 12.0, 14.0, 16.0], [20.0, 18.0, 16.0, 14.0], [20.0, 20.0, 20.0, 20.0]
 SATURATING, ENDS_LOWER = [10.0, 14.0, 15.9, 16.0], [10.0, 14.0, 16.0, 14.0]
 ABOVE = [30.0, 30.0, 30.0, 30.0]

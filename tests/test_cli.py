@@ -1,11 +1,12 @@
 """The commands that tell what is stored: verdicts, figures, checks."""
 
 import json
+from inspect import signature
 
 import pytest
 from typer.testing import CliRunner
 
-from mecsim.experiments import claims, drawn
+from mecsim.experiments import claims, drawn, runner
 from mecsim.experiments.claims import CHOSEN_WHY, CLAIMS, Ruling
 from mecsim.experiments.cli import app
 from mecsim.experiments.results import MissingRuns
@@ -60,6 +61,31 @@ def test_a_claim_whose_runs_are_missing_is_named_and_the_others_are_told(call, l
     assert done.stderr == "C16 has no verdict. fig6a: 1 of 5 seeds are stored; compute them.\n"
     assert '"C17"' in done.stdout if form else "C17  inconclusive" in done.stdout
     assert "C16" not in done.stdout
+
+
+def test_the_preset_and_the_reading_are_passed_on(call, monkeypatch):
+    told = set()
+    ruling = Ruling("C1", "printed", "inconclusive", 0.1, -0.2, 0.4, 3)
+    monkeypatch.setattr(claims, "rule_on", lambda name, *asked: told.add(asked) or ruling._replace(id=name))
+    assert call("claims", "--preset", "printed", "--reading", "training").exit_code == 0
+    assert told == {("printed", "training")}
+
+
+def test_a_run_passes_on_what_it_is_told(call, monkeypatch):
+    known, told = signature(runner.run_experiments), []
+    monkeypatch.setattr(
+        runner, "run_experiments", lambda *some, **named: told.append(known.bind(*some, **named)) or []
+    )
+    call("run", "fig4a", "--preset", "printed", "--scheduler", "local", "--seeds", "2", "--workers", "3")
+    given = told[0].arguments
+    assert given["names"] == ["fig4a"]
+    assert {name: given[name] for name in ("profile", "preset", "seeds", "workers", "scheduler")} == {
+        "profile": "quick",
+        "preset": "printed",
+        "seeds": 2,
+        "workers": 3,
+        "scheduler": "local",
+    }
 
 
 def test_figures_go_where_they_are_asked_to(call, monkeypatch, tmp_path):

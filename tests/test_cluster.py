@@ -18,6 +18,7 @@ from mecsim.experiments.panels import PROFILES, RunStore
 from mecsim.experiments.parallel import THREAD_VARIABLES, WorkersLost
 from mecsim.experiments.runner import measure_on_worker, measured, run_experiments
 from mecsim.experiments.runs import Run, path_of
+from mecsim.experiments.store import MANIFEST
 from mecsim.settings import SettingError
 
 TINY = {"actor_hidden": (16, 8), "critic_hidden": (16, 8), "batch_size": 8}
@@ -64,6 +65,12 @@ def test_the_files_are_those_that_are_computed_here(client, folder, tmp_path) ->
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet")}
     run_experiments(["fig3b"], seeds=1, scheduler="nowhere:1")  # nothing is missing, so nobody is asked
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet")} == before
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest[f"{runs[0].key}.parquet"]["sha256"] = "0"
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    path_of(runs[0], folder).unlink()
+    run_experiments(["fig3b"], seeds=1, scheduler=str(scheduler))
+    assert RunStore(folder).damaged() == []
 
 
 def test_a_worker_takes_stacks_where_that_is_asked_for(client, folder) -> None:

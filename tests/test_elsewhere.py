@@ -16,7 +16,7 @@ from mecsim.experiments.cli import app
 from mecsim.experiments.elsewhere import listed, read_list
 from mecsim.experiments.panels import PROFILES, RunStore
 from mecsim.experiments.runs import Run, path_of
-from mecsim.experiments.store import MANIFEST, ROOT, DamagedFile, read_meta, table_bytes
+from mecsim.experiments.store import MANIFEST, NUMERICS, ROOT, DamagedFile, read_meta, table_bytes
 from mecsim.settings import SettingError
 
 SMALL = {"actor_hidden": (4,), "critic_hidden": (4,), "batch_size": 4}
@@ -66,16 +66,16 @@ def table(of: Run, **changes: object) -> pd.DataFrame:
 def test_what_is_not_what_would_be_computed_here_is_refused_by_name(at, tmp_path) -> None:
     run, there = RUNS[0], tmp_path / "there"
     there.mkdir()
-    about = {"run": run.model_dump(mode="json"), "numerics": 2}
+    about = {"run": run.model_dump(mode="json"), "numerics": NUMERICS}
     other = {**about, "run": {**about["run"], "seed": 7}}
     wrong = {**about, "run": {**about["run"], "agent": "Nobody"}}
     for folder, content in {
         "whole": table_bytes(table(run), about),
         "torn": b"PAR1",
-        "older": table_bytes(table(run), {**about, "numerics": 1}),
+        "older": table_bytes(table(run), {**about, "numerics": NUMERICS - 1}),
         "of another seed": table_bytes(table(run), other),
         "of nobody": table_bytes(table(run), wrong),
-        "of no run": table_bytes(table(run), {"numerics": 2}),
+        "of no run": table_bytes(table(run), {"numerics": NUMERICS}),
         "mixed up": table_bytes(table(run, run="another"), about),
         "cut short": table_bytes(table(run).head(3), about),
         "diverged": table_bytes(table(run, value=np.float32(np.nan)), about),
@@ -84,7 +84,7 @@ def test_what_is_not_what_would_be_computed_here_is_refused_by_name(at, tmp_path
         (there / folder / f"{run.key}.parquet").write_bytes(content)
     reasons = {
         "torn": "it is no result file of mecsim, or it is torn",
-        "older": "its numerics are 1, here they are 2",
+        "older": f"its numerics are {NUMERICS - 1}, here they are {NUMERICS}",
         "of another seed": "its settings give the key INTO-calibrated-seed7-",
         "of nobody": "Run.agent = 'Nobody' is not allowed",
         "of no run": "it is no result file of mecsim, or it is torn",
@@ -104,7 +104,7 @@ def test_what_is_not_what_would_be_computed_here_is_refused_by_name(at, tmp_path
 
 def test_a_list_or_folder_that_is_none_is_refused_in_one_sentence(at, tmp_path) -> None:
     path = tmp_path / "todo.json"
-    for content in ("", "{}[", "[3]", "5"):
+    for content in ("", "{}", "{}[", "[3]", "5"):
         path.write_text(content)
         with pytest.raises(DamagedFile, match=r"todo\.json is not a list of runs: `mecsim run PANELS"):
             read_list(path)

@@ -162,8 +162,8 @@ class TestRendering:
         env.reset(seed=0)
         env.step(env.action_space.sample())
         assert env.render() is None
-        env.close()
         assert not plt.get_fignums()
+        env.close()
 
     def test_to_a_human_in_a_notebook_one_picture_is_redrawn(self, monkeypatch) -> None:
         display = Mock()

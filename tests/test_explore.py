@@ -192,6 +192,16 @@ class TestKnobs:
             scenario_at({"psi": 9.0})
 
 
+def test_the_comparison_in_words_names_the_best_the_worst_and_whom_the_change_has_hit_most() -> None:
+    now, usual = (
+        {name: comparing.Means(income, np.zeros(3)) for name, income in zip("ab", pair, strict=True)}
+        for pair in ((10.0, 20.0), (15.0, 21.0))
+    )
+    assert comparing.describe_comparison(now, usual) == (
+        "b earns most, 20.0 a slot, a least, 10.0. a has moved most from the defaults, by -5.0."
+    )
+
+
 class TestCompare:
     def test_everyone_in_the_order_of_the_legends(self, learners) -> None:
         assert list(everyone(Scenario(), learners)) == list(AGENT_COLOURS)

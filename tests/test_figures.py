@@ -95,6 +95,10 @@ def test_every_figure_is_written_as_svg_and_png_with_the_same_bytes_again(tmp_pa
     monkeypatch.setattr(stored, "results", lambda name, preset: made_up(name))
     few = {figure: panels[:1] for figure, panels in FIGURES.items()}
     monkeypatch.setattr(figures, "FIGURES", few)
+    with monkeypatch.context() as patch:
+        patch.setattr(drawn, "FOLDER", tmp_path / "own")
+        own = drawn.draw(tmp_path / "own")
+        assert set(drawn.FigureStore(tmp_path / "own").manifest()) == {file.name for file in own}
     files = drawn.draw(tmp_path / "one")
     assert not (tmp_path / "one" / MANIFEST).exists(), "what lies elsewhere is not vouched for"
     assert [file.name for file in files] == [f"{name}.{kind}" for name in few for kind in ("svg", "png")]

@@ -161,6 +161,16 @@ def test_a_copy_in_another_repository_does_not_take_that_ones_commit(copy, tmp_p
     if ours.returncode == 0:  # from a zip it is unknown, too
         code, revision = python("-c", told, package=ROOT, cwd=tmp_path, GIT_DIR=str(copy.parent / ".git"))
         assert (code, revision[:12]) == (0, ours.stdout[:12])
+    assert python("-c", told, package=copy, cwd=copy, MECSIM_REVISION="abc") == (0, "abc\n")
+    own = tmp_path / "own"
+    shutil.copytree(copy / "mecsim", own / "mecsim", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(copy / "pyproject.toml", own)
+    for words in (["init"], ["add", "."], ["commit", "--message", "ours"]):
+        subprocess.run([*git[:-1], str(own), *words], check=True, capture_output=True)
+    assert "dirty" not in python("-c", told, package=own, cwd=own)[1]
+    with (own / "mecsim/__init__.py").open("a", encoding="utf-8") as file:
+        file.write("\n")
+    assert python("-c", told, package=own, cwd=own)[1].endswith("-dirty\n")
 
 
 def test_a_script_without_the_guard_is_told_of_it(copy, tmp_path) -> None:

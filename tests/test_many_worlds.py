@@ -1,8 +1,6 @@
 """Many worlds stepped at once: each goes the way that it goes alone, bit for bit, through the same code."""
 
-import copy
 import json
-import pickle
 
 import numpy as np
 import pytest
@@ -239,28 +237,17 @@ class TestAgents:
         assert len(np.unique(record.income, axis=1).T) == 3
 
 
-class TestSavedAndCopied:
-    @pytest.mark.parametrize("seed", [7, [7, 3]])
-    @pytest.mark.parametrize("make", [PhysicalSystem, DigitalTwin])
-    def test_a_snapshot_a_deep_copy_and_a_pickle_go_on_with_the_same_bits(self, make, seed) -> None:
-        scenario = TINY.replace(fading="ar1", mean_gain=1.0)
-        system, agent = make(scenario, seed), make_agent("all-on", scenario)
-        rollout(agent, system, 3)
-        saved, copied = json.dumps(system.snapshot()), copy.deepcopy(system)
-        pickled = pickle.dumps(system)
-        expected = rollout(agent, system, 3).income.tolist()
-        restored = make(scenario, seed)
-        restored.restore(json.loads(saved))
-        for again in (restored, copied, pickle.loads(pickled)):
-            assert rollout(agent, again, 3).income.tolist() == expected
-        assert copied.scenario is system.scenario
-
-    def test_a_stack_of_scenarios(self) -> None:
-        own = [TINY, TINY.replace(cpu_hz=1e9)]
-        system = PhysicalSystem(own, 5)
-        expected = rollout(make_agent("OLNPO", system.scenario), copy.deepcopy(system), 3).income
-        again = pickle.loads(pickle.dumps(system))
-        assert rollout(make_agent("OLNPO", again.scenario), again, 3).income.tolist() == expected.tolist()
+@pytest.mark.parametrize("seed", [7, [7, 3]])
+@pytest.mark.parametrize("make", [PhysicalSystem, DigitalTwin])
+def test_a_snapshot_goes_on_with_the_same_bits(make, seed) -> None:
+    scenario = TINY.replace(fading="ar1", mean_gain=1.0)
+    system, agent = make(scenario, seed), make_agent("all-on", scenario)
+    rollout(agent, system, 3)
+    saved = json.dumps(system.snapshot())
+    expected = rollout(agent, system, 3).income.tolist()
+    restored = make(scenario, seed)
+    restored.restore(json.loads(saved))
+    assert rollout(agent, restored, 3).income.tolist() == expected
 
 
 class TestBorders:

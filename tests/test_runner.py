@@ -12,11 +12,12 @@ import pytest
 from processes import is_alive, wait_until
 from typer.testing import CliRunner
 
+from mecsim.experiments import runner
 from mecsim.experiments.cli import app
 from mecsim.experiments.panels import PROFILES, RunStore, runs_of
 from mecsim.experiments.parallel import clock_time, duration_s
 from mecsim.experiments.runner import describe
-from mecsim.experiments.runs import LEARNERS, Run, path_of
+from mecsim.experiments.runs import LEARNERS, WORK, Run, path_of
 from mecsim.experiments.store import MACHINE, read_meta
 
 COMMAND = """
@@ -53,6 +54,13 @@ ALL = 6  # two rules at three places, which need no torch
 def folder(tmp_path, monkeypatch):
     monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], folder=tmp_path / "runs"))
     return tmp_path / "runs"
+
+
+def test_a_training_keeps_a_checkpoint_of_its_own(folder, monkeypatch) -> None:
+    jobs = []
+    monkeypatch.setattr(runner, "compute", lambda store, wanted, *_: jobs.extend(wanted))
+    wanted = runner.run_experiments(["fig3b"], seeds=1)
+    assert [job.scratch for job in jobs] == [WORK / f"{run.key}.safetensors" for run in wanted]
 
 
 def test_a_dry_run_lists_what_is_missing_with_its_cost_and_writes_nothing(folder) -> None:

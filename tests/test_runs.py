@@ -101,7 +101,6 @@ def test_the_key_does_not_depend_on_how_a_default_is_spelt(spelt_out):
 
 def test_a_rule_with_settings_keeps_its_key_at_their_defaults():
     usual = Run(agent="LPWPO", slots=0)
-    assert usual.key == "LPWPO-calibrated-seed0-81cf6695af6d"
     assert usual.replace(settings={"overload": "any task"}).key == usual.key
     assert usual.replace(settings={"overload": "savable tasks"}).key != usual.key
 
@@ -203,6 +202,14 @@ class TestChange:
         assert np.array_equal(stored[:21], unchanged[:21])
         assert stored[22:].mean() > unchanged[22:].mean()
 
+    def test_the_frozen_policy_is_evaluated_in_the_changed_world_of_its_seed(self):
+        run = self.run(seed=1)
+        learner = run.make_agent()
+        train_agent(run, learner)
+        plant = PhysicalSystem(run.scenario().replace(award_scale=(3, 1, 1)), EVALUATION_WORLDS + 1)
+        income = rollout(learner, plant, 50).income.mean()
+        assert measure(run).query("metric == 'income'")["value"].item() == np.float32(income)
+
     @pytest.mark.parametrize("cut", [15, 25], ids=["before the change", "after it"])
     def test_a_training_that_was_cut_off_gives_the_same_bits(self, tmp_path, monkeypatch, cut):
         run, checkpoint = self.run(), tmp_path / "training.safetensors"
@@ -216,6 +223,13 @@ class TestChange:
         left = run.make_agent()
         assert len(resume(checkpoint, left, DigitalTwin(run.shifted(), run.seed), run.key)) == cut
         pd.testing.assert_frame_equal(measure(run, checkpoint), whole, check_exact=True)
+
+
+def test_a_rule_is_watched_in_the_training_world_of_its_seed():
+    run = Run(agent="OLNPO", slots=6, evaluation_slots=1, seed=3)
+    own = rollout(run.make_agent(), DigitalTwin(Scenario(), 3), 6).income
+    watched = measure(run).query("metric == 'training income'")["value"]
+    assert watched.tolist() == np.float32(own).tolist()
 
 
 class TestImperfectTwin:

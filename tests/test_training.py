@@ -16,7 +16,7 @@ from mecsim.training import Callback, keep_freed_memory, rollout, states_met, tr
 from mecsim.twin import Deviation, DigitalTwin
 
 
-class Recorder:
+class Recorder(Agent):
     """A learner that writes down what it is asked to do."""
 
     scenario, worlds = TINY, ()
@@ -27,6 +27,8 @@ class Recorder:
     def explore(self, state):
         self.calls.append(("explore", state.slot))
         return refine_discrete(TINY, state, random_placement(TINY, state.slot))
+
+    act = explore
 
     def remember(self, state, action, income, next_state) -> None:
         self.calls.append(("remember", state.slot, action.placement.tolist(), income, next_state.slot))
@@ -160,13 +162,18 @@ def test_a_device_counts_for_the_cell_that_serves_it_wherever_its_task_is_comput
     assert record.idle_cpu == pytest.approx(np.array([[1, 0.6, 1], [1, 0.6, 1]]))
 
 
-def test_through_a_twin_the_agent_sees_what_the_twin_believes() -> None:
+@pytest.mark.parametrize(
+    "deviation", [Deviation(gain_bias=2.0), Deviation(update_every=3, harvest_bias=0.5)], ids=repr
+)
+def test_through_a_twin_the_agent_sees_what_the_twin_believes(deviation) -> None:
+    """A twin that is updated every few slots goes on by itself in between."""
     witness, plant = Witness(TINY), PhysicalSystem(TINY, 3)
-    twin = DigitalTwin(TINY, 9, Deviation(gain_bias=2.0))
-    record = rollout(witness, plant, 5, twin)
-    mirror = PhysicalSystem(TINY, 3)
+    record = rollout(witness, plant, 5, DigitalTwin(TINY, 9, deviation))
+    mirror, believed = PhysicalSystem(TINY, 3), DigitalTwin(TINY, 9, deviation)
     for t, action in enumerate(witness.done):
-        assert np.array_equal(witness.seen[t].gain, mirror.state.gain * 2.0)
+        believed.update(mirror.state)
+        assert same_bits(witness.seen[t], believed.state)
+        believed.step(action)
         assert record.income[t] == mirror.step(action).income
     assert same_bits(mirror.state, plant.state)
 

@@ -16,7 +16,7 @@ from pages import launchers
 from playwright.sync_api import Locator, Page, expect
 
 import mecsim
-from mecsim.experiments.claims import CLAIMS
+from mecsim.experiments.claims import CLAIMS, rule_on
 from mecsim.experiments.panels import FIGURES
 from mecsim.experiments.results import results, series
 from mecsim.experiments.statistics import interval
@@ -246,8 +246,8 @@ def test_a_reader_chooses_preset_panel_and_agents_and_is_told_of_a_mark(
         "GHz) = 8",
         "mean",
         "95 % interval",
-        "seeds3",
-        "C12 reproduced; C15 not reproduced",
+        f"seeds{results('fig6b', preset='printed')['seed'].nunique()}",
+        "; ".join(f"{claim} {rule_on(claim, 'printed').verdict}" for claim in ("C12", "C15")),
     ):
         expect(told).to_contain_text(words)
     place = told.bounding_box()

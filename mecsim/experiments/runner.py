@@ -164,6 +164,7 @@ def compute_runs(
     missing = missing_runs(wanted, store.folder)
     if missing:
         ensure_writable(store.folder)
+        store.write_manifest()  # without what is to be computed, so that this is listed anew
         remove_abandoned(runs.WORK)
     lockstep = device != "cpu" or at_once is not None
     if lockstep and scheduler is not None and at_once is None:
