@@ -132,7 +132,7 @@ def test_a_damaged_manifest_is_told_of_once_beside_the_other_faults(tmp_path, mo
 def test_what_lacks_is_said_with_the_command_that_computes_it(store) -> None:
     if isinstance(store, RunStore):
         command = "mecsim run fig3b --profile paper --preset printed"
-        assert f"fig3b under printed: 60 of 60 are missing; run `{command}`." in checks.missing(store)
+        assert f"fig3b under printed: 120 of 120 are missing; run `{command}`." in checks.missing(store)
     else:
         assert checks.missing(store) == []
         (store.folder / min(store.manifest())).unlink()

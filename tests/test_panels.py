@@ -65,6 +65,7 @@ def test_fig6_retrains_the_learners_at_every_point_and_compares_all_algorithms()
         (["assumptions"], "calibrated", 3),
         (["assumptions", "fig6c"], "calibrated", 5),
         (["unlearnt"], "printed", 20),
+        (["change"], "printed", 40),
         (["rewards"], "calibrated", 10),
     ],
 )
