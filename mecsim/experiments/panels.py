@@ -379,9 +379,8 @@ def _devices(share: float) -> Point:
     return Point(str(sum(devices)), LEARNERS, changes=changes, x=float(sum(devices)))
 
 
-def _panel(title: str, sweep: Sweep, agents: tuple[str, ...], *decided: str) -> Experiment:
-    seeds = dict.fromkeys(decided, LOOKS[0])
-    return Experiment(title, along(sweep, agents), sweep.axis, decided=seeds)
+def _panel(title: str, sweep: Sweep, agents: tuple[str, ...], **decided: int) -> Experiment:
+    return Experiment(title, along(sweep, agents), sweep.axis, decided=decided)
 
 
 SECTION_V = {
@@ -393,12 +392,12 @@ SECTION_V = {
         tuple(Point(f"{g:g}", settings={"gamma": g}) for g in (0.99, 0.79, 0.59)),
         decided=SECOND_LOOK,
     ),
-    "fig4a": _panel("Award of BS-1's tasks", AWARD, COUNTED, *PRESETS),
-    "fig4b": _panel("Density of BS-2's and BS-3's tasks", DENSITY, COUNTED, "printed"),
+    "fig4a": _panel("Award of BS-1's tasks", AWARD, COUNTED, **BOTH),
+    "fig4b": _panel("Density of BS-2's and BS-3's tasks", DENSITY, COUNTED, printed=LOOKS[1]),
     "fig5a": _panel("Channel gain", GAIN, COUNTED),
     "fig5b": _panel("Harvested energy", HARVEST, COUNTED),
     "fig6a": _panel("Task size", SIZE, EVERYONE),
-    "fig6b": _panel("Computing capacity", CPU, EVERYONE, "calibrated"),
+    "fig6b": _panel("Computing capacity", CPU, EVERYONE, calibrated=LOOKS[0]),
     "fig6c": _panel("Deadlines", DEADLINE, EVERYONE),
     "fig6d": _panel("Bandwidth", BANDWIDTH, EVERYONE),
     "devices": Experiment(
