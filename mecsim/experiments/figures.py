@@ -44,7 +44,7 @@ def draw_counts(name: str, table: pd.DataFrame, ax: Axes) -> Axes:
     for agent, dotted in (("all-on", True), ("INTO", False)):
         groups = {line: runs for (who, line), runs in shown.items() if who == agent}
         plot_sweep(places(name), groups, ax, colours, dotted=dotted)
-    ax.set(ylabel="offloading devices per slot", ylim=(0, None))
+    ax.set(ylabel="offloading devices per slot", ylim=(0, 1.06 * ax.dataLim.y1))  # above the highest mark
     return ax
 
 
