@@ -483,12 +483,13 @@ class PhysicalSystem:
     ) -> None:
         self.scenario, seed = in_worlds(scenario, seed)
         self.worlds = () if isinstance(seed, int) else (len(seed),)
-        if device_seed is not None and np.shape(device_seed) != self.worlds:
-            raise SettingError(
-                f"device_seed = {device_seed!r} is not allowed: there should be as many as seeds, seed = {seed!r}."
-            )
-        for one in () if device_seed is None else np.ravel(device_seed):
-            whole_number("device_seed", one)
+        if device_seed is not None:
+            if np.shape(device_seed) != self.worlds:
+                raise SettingError(
+                    f"device_seed = {device_seed!r} is not allowed: there should be as many as seeds, seed = {seed!r}."
+                )
+            for one in np.ravel(device_seed):
+                whole_number("device_seed", one)
         self._sources = Sources(self.scenario, seed, device_seed)
         self._perceive = perceive
         stored = np.minimum(self.scenario.initial_energy_j, self.scenario.battery_j)

@@ -370,6 +370,7 @@ def test_what_is_trained_on_a_gpu_is_of_the_distribution_of_what_is_trained_on_a
         welch = stats.ttest_ind(gpu, cpu, equal_var=False).confidence_interval(0.95)
         low, high, mean = (difference / cpu.mean() for difference in (*welch, gpu.mean() - cpu.mean()))
         p = stats.ks_2samp(gpu, cpu).pvalue
+        assert low < 0 < high
         assert abs(mean) < OF_INCOME
-        assert p > 1e-3
+        assert p > 0.05
         assert f"{mean:+.2%} [{low:+.2%}, {high:+.2%}], p = {p:.2f}" in told

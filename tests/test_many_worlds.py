@@ -1,5 +1,6 @@
 """Many worlds stepped at once: each goes the way that it goes alone, bit for bit, through the same code."""
 
+import copy
 import json
 
 import numpy as np
@@ -248,6 +249,7 @@ def test_a_snapshot_goes_on_with_the_same_bits(make, seed) -> None:
     restored = make(scenario, seed)
     restored.restore(json.loads(saved))
     assert rollout(agent, restored, 3).income.tolist() == expected
+    assert copy.deepcopy(system).scenario is system.scenario
 
 
 class TestBorders:

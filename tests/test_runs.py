@@ -101,6 +101,7 @@ def test_the_key_does_not_depend_on_how_a_default_is_spelt(spelt_out):
 
 def test_a_rule_with_settings_keeps_its_key_at_their_defaults():
     usual = Run(agent="LPWPO", slots=0)
+    assert usual.key == "LPWPO-calibrated-seed0-81cf6695af6d"
     assert usual.replace(settings={"overload": "any task"}).key == usual.key
     assert usual.replace(settings={"overload": "savable tasks"}).key != usual.key
 

@@ -263,5 +263,5 @@ def test_stored_brackets_are_within_3_per_cent(stored_bounds) -> None:
     slots = stored_bounds[stored_bounds["metric"].isin([LOWER, UPPER])]
     ends = slots.pivot_table(index=["point", "slot"], columns="metric", values="value")
     gap = (ends[UPPER] / ends[LOWER] - 1.0).to_numpy()
-    assert len(gap) >= 2 * 3 * 25 * 10
+    assert len(gap) == 2 * 3 * 25 * 10
     assert gap.max() <= 0.03

@@ -83,9 +83,8 @@ def jupyterlab(folder: Path) -> Iterator[str]:
 def answers(address: str) -> bool:
     """Is there a server at an address?"""
     try:
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            address
-        ).close()  # no proxy: it is here
+        without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        without_proxy.open(address).close()
     except (urllib.error.URLError, ConnectionError):
         return False
     return True

@@ -164,7 +164,6 @@ def compute_runs(
     missing = missing_runs(wanted, store.folder)
     if missing:
         ensure_writable(store.folder)
-        store.write_manifest()  # without what is to be computed, so that this is listed anew
         remove_abandoned(runs.WORK)
     lockstep = device != "cpu" or at_once is not None
     if lockstep and scheduler is not None and at_once is None:
@@ -205,6 +204,7 @@ def _compute_on(
     """Computes stacks, or where `device` is None runs each by itself, on dask."""
     if not stacks:
         return
+    store.write_manifest()  # as `compute` does
     ensure_compiled()  # for the workers of a local scheduler
     with parallel.connect(scheduler, workers) as client:
         threads: Any = client.nthreads()
